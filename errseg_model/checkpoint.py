@@ -1,0 +1,121 @@
+"""Reading and writing weights: the published ERR-Seg files and this project's safetensors.
+
+Weights are data: a pickled file is read with `weights_only=True`, which refuses code.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from errseg_model.errors import InputError
+
+PUBLISHED_PREFIX = "sem_seg_head."
+_PUBLISHED_PARTS = (
+    ("text_tower.clip.", "clip_model."),
+    ("hsm.image_tower.", "clip_model.visual."),
+    ("cost_embedding.", "decoder."),
+    ("image_guidance.", "decoder."),
+    ("text_guidance.", "decoder."),
+    ("escf.", "decoder.aggregator_layers."),
+    ("decoder.", "decoder."),
+)
+MAX_LISTED = 20
+"""Names listed per kind of misfit in an error."""
+
+
+class CheckpointError(InputError):
+    """A file of weights that cannot be read or does not fit the model."""
+
+
+def published_name(name: str) -> str:
+    """The name that our parameter `name` has in the published checkpoint."""
+    for own, published in _PUBLISHED_PARTS:
+        if name.startswith(own):
+            name = published + name.removeprefix(own)
+            break
+    return PUBLISHED_PREFIX + name.replace(".mlp.dwconv.", ".mlp.dwconv.dwconv.")
+
+
+def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
+    """Copy the weights in a file into `parameters` (our names), all of them or none.
+
+    Args:
+        path: `.safetensors` of this project, or the published file as downloaded (a pickled dict with `model`).
+        parameters: the model's tensors, from `Model.named_tensors`.
+
+    Raises:
+        CheckpointError: unreadable file; or missing, surplus or wrongly shaped parameters, by the file's names.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist or is not a file")
+    if path.suffix == ".safetensors":
+        weights, names = _read_safetensors(path), {name: name for name in parameters}
+    else:
+        weights, names = _read_published(path), {name: published_name(name) for name in parameters}
+    expected = {names[name]: tensor for name, tensor in parameters.items()}
+    _check_fit(path, weights, expected)
+    with torch.no_grad():
+        for name, tensor in expected.items():
+            tensor.copy_(weights[name])
+
+
+def save_checkpoint(path: str | Path, parameters: Mapping[str, Tensor], model: str) -> None:
+    """Write the weights of `model` as safetensors under our names. The file is whole or absent."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    save_file({name: tensor.contiguous() for name, tensor in parameters.items()}, partial, {"model": model})
+    partial.replace(path)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint {path} is not a whole safetensors file: {error}") from None
+
+
+def _read_published(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"checkpoint {path} is refused: it holds something other than weights (code is never executed), "
+            "or is no PyTorch file. Use the published ERR-Seg file as downloaded, or a .safetensors file of errseg"
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"checkpoint {path} cannot be read, it may be cut off: {reason}") from None
+    weights = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(weights, dict):
+        raise CheckpointError(f"checkpoint {path} has no entry 'model' with weights: not a published ERR-Seg file")
+    return {name: tensor for name, tensor in weights.items() if isinstance(tensor, Tensor)}
+
+
+def _check_fit(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    shapes = {
+        name: f"{name} is {tuple(weights[name].shape)}, expected {tuple(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in weights and weights[name].shape != tensor.shape
+    }
+    misfits = {
+        "missing": [name for name in expected if name not in weights],
+        "surplus": [name for name in weights if name not in expected],
+        "wrongly shaped": list(shapes.values()),
+    }
+    found = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in misfits.items() if names]
+    if found:
+        raise CheckpointError(f"checkpoint {path} does not fit the model; {'; '.join(found)}")
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"

@@ -1,0 +1,48 @@
+"""HSM, the hierarchical semantic module: cost maps of every class at two strides (paper, 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from errseg_model.network.image_tower import ImageFeatures, ImageTower
+
+
+@dataclass(frozen=True)
+class CostMaps:
+    """Cosine similarity of pixels and words, -1..1."""
+
+    stride16: Tensor
+    """(B, T, H/16, W/16); after the channel reduction (B, K, H/16, W/16)."""
+    stride32: Tensor
+    """(B, T, H/32, W/32); likewise."""
+
+    def gather(self, selected: Tensor) -> CostMaps:
+        """The maps of the classes `selected` (B, K) of each image."""
+        return CostMaps(gather_classes(self.stride16, selected), gather_classes(self.stride32, selected))
+
+
+class HierarchicalSemanticModule(nn.Module):
+    """Reads dense embeddings at strides 16 and 32 and compares them with the text."""
+
+    def __init__(self, image_tower: ImageTower) -> None:
+        super().__init__()
+        self.image_tower = image_tower
+
+    def forward(self, images: Tensor, text: Tensor) -> tuple[ImageFeatures, CostMaps]:
+        """Images (B, 3, H, W), text (T, C) unit vectors."""
+        features: ImageFeatures = self.image_tower(images)
+        return features, CostMaps(cost_map(features.dense16, text), cost_map(features.dense32, text))
+
+
+def cost_map(dense: Tensor, text: Tensor) -> Tensor:
+    """Cosine similarity (B, T, h, w) of dense embeddings (B, C, h, w) and unit text embeddings (T, C)."""
+    return torch.einsum("bchw,tc->bthw", F.normalize(dense, dim=1), text)
+
+
+def gather_classes(maps: Tensor, selected: Tensor) -> Tensor:
+    """Of maps (B, T, h, w) those of the classes `selected` (B, K): (B, K, h, w)."""
+    return maps.gather(1, selected[:, :, None, None].expand(-1, -1, *maps.shape[-2:]))
