@@ -1,0 +1,48 @@
+"""Intersection over union, from a confusion matrix that adds up over frames."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class ConfusionMatrix:
+    """Counts of (truth, prediction) pairs of pixels."""
+
+    def __init__(self, num_classes: int) -> None:
+        """`num_classes` classes with ids 0 .. num_classes - 1; every other prediction counts as 'none of them'."""
+        self.num_classes = num_classes
+        self.counts: NDArray[np.int64] = np.zeros((num_classes, num_classes + 1), np.int64)
+        """(truth, prediction); the last column is 'none of them'."""
+
+    def update(self, truth: NDArray[np.integer], prediction: NDArray[np.integer]) -> None:
+        """Add one frame. Pixels whose truth is outside the classes do not count.
+
+        Raises ValueError when the shapes differ.
+        """
+        if truth.shape != prediction.shape:
+            raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: they must be the same size")
+        size = self.num_classes
+        counts = (truth >= 0) & (truth < size)
+        rows = truth[counts].astype(np.int64)
+        columns = prediction[counts].astype(np.int64)
+        columns[(columns < 0) | (columns >= size)] = size
+        pairs = np.bincount(rows * (size + 1) + columns, minlength=size * (size + 1))
+        self.counts += pairs.reshape(size, size + 1)
+
+    def iou(self) -> NDArray[np.float64]:
+        """(num_classes,) intersection over union; nan for a class that neither truth nor prediction has."""
+        both = self.counts.diagonal().astype(np.float64)
+        union = self.counts.sum(1) + self.counts[:, : self.num_classes].sum(0) - both
+        iou: NDArray[np.float64] = np.divide(both, union, out=np.full(self.num_classes, np.nan), where=union > 0)
+        return iou
+
+    def miou(self) -> float:
+        """Mean IoU over the classes that truth or prediction has; nan without any."""
+        iou = self.iou()
+        return float(iou[~np.isnan(iou)].mean()) if not np.isnan(iou).all() else float("nan")
+
+    def pixel_accuracy(self) -> float:
+        """Share of the counted pixels that are right; nan without any."""
+        total = self.counts.sum()
+        return float(self.counts.trace() / total) if total else float("nan")

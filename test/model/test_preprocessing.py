@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from errseg_model.config import model_config
+from errseg_model.preprocessing import ImageError, check_image, preprocess
+
+CPU = torch.device("cpu")
+
+
+def test_normalises_then_resizes_bilinearly(image: NDArray[np.uint8]) -> None:
+    config = dataclasses.replace(model_config("errseg-b"), input_size=(96, 160))
+    expected = (image.astype(np.float32) - config.mean) / config.std
+    expected = cv2.resize(expected, (160, 96), interpolation=cv2.INTER_LINEAR)
+    result = preprocess([image], config, CPU)[0].permute(1, 2, 0)
+    np.testing.assert_allclose(result.numpy(), expected, atol=1e-4)
+
+
+def test_lite_filters_before_it_shrinks() -> None:
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::2] = 255
+    config = dataclasses.replace(model_config("errseg-lite"), input_size=(64, 64))
+    inner = preprocess([stripes], config, CPU)[0, :, 8:-8, 8:-8]
+    assert inner.abs().max() < 0.05  # grey, not aliased to black or white
+    published = preprocess([stripes], dataclasses.replace(config, antialias=False, input_size=(128, 96)), CPU)
+    assert published.abs().max() > 0.3
+
+
+def test_images_of_different_sizes_make_one_batch(image: NDArray[np.uint8]) -> None:
+    config = dataclasses.replace(model_config("errseg-lite"), input_size=(64, 96))
+    assert preprocess([image, image[:20, :31], image[:1, :1]], config, CPU).shape == (3, 3, 64, 96)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((4, 4), np.uint8), r"got uint8 \(4, 4\)"),
+        (np.zeros((4, 4, 4), np.uint8), r"got uint8 \(4, 4, 4\)"),
+        (np.zeros((4, 4, 3), np.float32), "got float32"),
+        (np.zeros((0, 4, 3), np.uint8), "at least one pixel"),
+        ("picture.png", "got str"),
+    ],
+)
+def test_wrong_images(wrong: NDArray[np.uint8], message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        check_image(wrong)
