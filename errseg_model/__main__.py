@@ -1,0 +1,34 @@
+"""The command `errseg`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from errseg_model.errors import InputError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a subcommand. Wrong input ends in one message and exit status 2."""
+    # Here, so that `import errseg_model` does not pay for the command line.
+    from errseg_model.cli import evaluate, segment
+
+    parser = argparse.ArgumentParser(prog="errseg", description="Open-vocabulary segmentation with ERR-Seg.")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    segment.add_parser(subparsers)
+    evaluate.add_parser(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"errseg: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("errseg: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

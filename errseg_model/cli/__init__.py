@@ -1,0 +1,1 @@
+"""The command `errseg`: one module per subcommand."""

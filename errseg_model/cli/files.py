@@ -1,0 +1,60 @@
+"""Files that are whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from errseg_model.errors import InputError
+from errseg_model.preprocessing import ImageError
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB. Raises ImageError."""
+    if not path.is_file():
+        raise ImageError(f"image {path} does not exist or is not a file")
+    try:
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (cv2.error, OSError):
+        image = None
+    if image is None:
+        raise ImageError(f"image {path} cannot be decoded: expected a PNG, JPEG or another picture OpenCV reads")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> None:
+    """Write (H, W) or (H, W, 3) RGB as PNG."""
+    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    _, encoded = cv2.imencode(".png", pixels)
+    with whole(path) as partial:
+        partial.write_bytes(encoded.tobytes())
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write readable JSON."""
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path to write to that becomes `path` only once the block has ended well.
+
+    Raises InputError when the place cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        partial.unlink(missing_ok=True)

