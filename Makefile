@@ -1,0 +1,51 @@
+# errseg without a ROS distribution: `make demo` or `make test` sets everything up in .venv, then runs.
+# On a machine with ROS 2 use colcon instead; see README.md.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+SOURCE ?=
+OUT ?= demo_out
+export PYTHON ?=
+
+BIN := .venv/bin
+STAMP := .venv/errseg_setup_done
+SETUP_INPUTS := $(shell find requirements tools package.xml setup.py setup.cfg pyproject.toml config/fastdds.xml -type f \
+	-not -path '*/__pycache__/*')
+
+# Of another environment, or of a ROS distribution, that this shell has active.
+unexport VIRTUAL_ENV PYTHONHOME PYTHONPATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH RMW_IMPLEMENTATION
+ifneq ($(ROS_DISTRO)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
+unexport LD_LIBRARY_PATH ROS_DISTRO
+endif
+
+.PHONY: help setup demo test lint train-lite clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## set up .venv; PYTHON=python3.12 chooses the Python
+
+$(STAMP): $(SETUP_INPUTS)
+	@tools/setup.sh
+	@touch $@
+
+demo: setup  ## run the node on the embedded drive, or on SOURCE=FILE (mp4, bag, folder); results in OUT=demo_out
+	@$(BIN)/errseg_demo $(if $(SOURCE),--source "$(SOURCE)") --out "$(OUT)"
+
+test: lint  ## run all checks and tests
+	$(BIN)/python -m pytest --verbose --durations=15
+
+lint: setup  ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+train-lite: setup  ## train errseg-lite anew (needs CamVid); checkpoints in runs/
+	$(BIN)/python -m errseg_model.training --config config/training/errseg-lite.yaml
+
+clean:  ## remove what builds, tests and the demo wrote; .venv and runs/ stay
+	rm -rf build install log out demo_out .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find errseg_model errseg_ros launch test tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,55 @@
+"""Both Python packages of errseg as one ament_python package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "errseg_ros"
+ROOT = Path(__file__).resolve().parent
+SHARE = Path("share") / PACKAGE
+
+
+def shared_files(folder: str, *patterns: str) -> list[tuple[str, list[str]]]:
+    """List a folder's files, with those of folders below it, for the same places in share/errseg_ros."""
+    found: dict[str, list[str]] = {}
+    for pattern in patterns:
+        for path in sorted((ROOT / folder).rglob(pattern)):
+            relative = path.relative_to(ROOT)
+            found.setdefault(str(SHARE / relative.parent), []).append(str(relative))
+    return sorted(found.items())
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Open-vocabulary semantic segmentation of camera images with ERR-Seg, for ROS 2",
+    author="errseg authors",
+    maintainer="errseg maintainers",
+    maintainer_email="maintainers@errseg.dev",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10",
+    install_requires=["setuptools"],
+    packages=find_packages(include=["errseg_model", "errseg_model.*", "errseg_ros", "errseg_ros.*"]),
+    package_data={
+        "": ["py.typed", "*.json", "*.yaml"],
+        "errseg_model": ["configs/*.json", "weights/*"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (str(SHARE), ["package.xml"]),
+        *shared_files("launch", "*.launch.py"),
+        *shared_files("config", "*.yaml", "*.xml"),
+    ],
+    entry_points={
+        "console_scripts": [
+            "errseg = errseg_model.__main__:main",
+            "errseg_node = errseg_ros.node:main",
+            "sample_bag = errseg_ros.sample_bag:main",
+            "errseg_demo = errseg_ros.demo.main:main",
+        ],
+    },
+    zip_safe=False,
+)
