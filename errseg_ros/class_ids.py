@@ -1,0 +1,71 @@
+"""Class ids of the mask: stable as long as the node runs (public interface, "Ids are stable")."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from errseg_model.vocabulary import Vocabulary, VocabularyError
+
+# How many ids a mask encoding has; the one after the last means unlabelled.
+CAPACITIES: Mapping[str, int] = MappingProxyType({"mono8": 255, "mono16": 65535})
+
+_SHOWN_NAMES = 5
+
+
+class ClassIdsExhausted(VocabularyError):
+    """A vocabulary brings more new names than there are free ids."""
+
+
+@dataclass(frozen=True)
+class ClassIds:
+    """Which id each name ever used has: 0 to capacity - 1, given in order, never given again.
+
+    A name is identified by its key (VocabularyEntry.key). The object never changes: `extend` plans and
+    returns the next one, and keeping that one commits the plan.
+    """
+
+    capacity: int
+    ids: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise ValueError(f"capacity: expected 1 or more, got {self.capacity}")
+        object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
+
+    @property
+    def unlabelled(self) -> int:
+        """The id of pixels without a class: 255 in mono8, 65535 in mono16."""
+        return self.capacity
+
+    @property
+    def free(self) -> int:
+        """How many ids no name has yet."""
+        return self.capacity - len(self.ids)
+
+    def extend(self, vocabulary: Vocabulary) -> ClassIds:
+        """With an id for every name of the vocabulary: known names keep theirs, new ones get the next ones.
+
+        Raises ClassIdsExhausted when there are not enough.
+        """
+        new = [entry for entry in vocabulary.entries if entry.key not in self.ids]
+        if len(new) > self.free:
+            names = ", ".join(repr(entry.name[:40]) for entry in new[:_SHOWN_NAMES])
+            more = ", ..." if len(new) > _SHOWN_NAMES else ""
+            raise ClassIdsExhausted(
+                f"the vocabulary has {len(new)} new names ({names}{more}) and needs as many class ids, but "
+                f"{self.free} of {self.capacity} are free, as a name keeps its id while the node runs; "
+                f"{self._advice()}"
+            )
+        first = len(self.ids)
+        return ClassIds(self.capacity, {**self.ids, **{entry.key: first + n for n, entry in enumerate(new)}})
+
+    def of(self, vocabulary: Vocabulary) -> tuple[int, ...]:
+        """The ids of the vocabulary's entries in order. Raises KeyError for a name that has no id yet."""
+        return tuple(self.ids[entry.key] for entry in vocabulary.entries)
+
+    def _advice(self) -> str:
+        if self.capacity < CAPACITIES["mono16"]:
+            return f"use mask_encoding mono16, which has {CAPACITIES['mono16']}"
+        return "start it again to free the ids of names no longer used"
