@@ -83,7 +83,8 @@ def embedded_checkpoint(config: ModelConfig) -> Path:
 
 def _build(config: ModelConfig) -> Model:
     if config.image_tower == "convnext":
-        clip = open_clip.create_model(config.image_tower_name, pretrained=None, load_weights=False)
+        # Not open_clip.create_model, which warns that the weights are random: they come from the checkpoint.
+        clip = open_clip.CLIP(**open_clip.get_model_config(config.image_tower_name))
         network = ERRSeg(config, ConvNeXtTower(clip.visual))
         text_tower: TextTower = ClipTextTower(clip, config.image_tower_name).eval().requires_grad_(False)
     else:

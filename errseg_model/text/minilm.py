@@ -33,6 +33,9 @@ class MiniLMTextTower(TextTower):
         super().__init__()
         # transformers takes seconds to import: only those who use this tower pay.
         from transformers import AutoModel, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # for a model that is loaded in 10 ms
 
         folder = model_folder()
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)

