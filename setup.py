@@ -41,7 +41,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (str(SHARE), ["package.xml"]),
         *shared_files("launch", "*.launch.py"),
-        *shared_files("config", "*.yaml", "*.xml"),
+        *shared_files("config", "*.yaml", "*.json", "*.xml"),
     ],
     entry_points={
         "console_scripts": [

@@ -91,9 +91,9 @@ def _read_published(path: Path) -> dict[str, Tensor]:
             f"checkpoint {path} is refused: it holds something other than weights (code is never executed), "
             "or is no PyTorch file. Use the published ERR-Seg file as downloaded, or a .safetensors file of errseg"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"checkpoint {path} cannot be read, it may be cut off: {reason}") from None
+    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
+        # What bytes that are no weights make of the unpickler differs, and tells a user nothing.
+        raise CheckpointError(f"checkpoint {path} is no PyTorch file, or it is cut off: download it again") from None
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict):
         raise CheckpointError(f"checkpoint {path} has no entry 'model' with weights: not a published ERR-Seg file")

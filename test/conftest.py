@@ -35,17 +35,32 @@ def _own_domain(wish: int) -> Iterator[int]:
     pytest.fail(f"all ROS domains from 1 to {LAST_DOMAIN} are in use by other tests on this machine")
 
 
-@pytest.fixture
-def ros_environment(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
-    """Environment for the subprocesses of a test that uses DDS: a domain of its own, on this machine only."""
-    with _own_domain(zlib.crc32(f"{os.getpid()} {request.node.nodeid}".encode())) as domain:
+@contextmanager
+def _ros_environment(wish: str, folder: Path) -> Iterator[dict[str, str]]:
+    with _own_domain(zlib.crc32(f"{os.getpid()} {wish}".encode())) as domain:
         yield {
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
-            "ROS_LOG_DIR": str(tmp_path / "ros_log"),
+            "ROS_LOG_DIR": str(folder / "ros_log"),
             "PYTHONUNBUFFERED": "1",
         }
+
+
+@pytest.fixture
+def ros_environment(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Environment for the subprocesses of a test that uses DDS: a domain of its own, on this machine only."""
+    with _ros_environment(request.node.nodeid, tmp_path) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def ros_module_environment(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[dict[str, str]]:
+    """As `ros_environment`, but one for all tests of a module, so that they can share a node."""
+    with _ros_environment(request.node.nodeid, tmp_path_factory.mktemp("ros")) as environment:
+        yield environment
 
 
 @pytest.fixture(scope="session")

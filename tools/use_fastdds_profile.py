@@ -17,10 +17,7 @@ SHARED_MEMORY = Path("/dev/shm")
 PROCESSES = 6  # that shall find room: camera, node, recorder, tools
 SMALLEST_SEGMENT = 8 << 20  # as maxMessageSize in the profile
 SEGMENT_SIZE = re.compile(r"(?<=<segment_size>)\d+(?=</segment_size>)")
-LINE = """\
-import os; [os.environ.setdefault(name, {path!r}) \
-for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")]
-"""
+LINE = "import os; os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', {path!r})\n"
 
 
 def fitting_segment(wanted: int, shared_memory: int) -> int:

@@ -13,7 +13,7 @@ import pytest
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 PROFILE = REPOSITORY / "config" / "fastdds.xml"
-VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
 BOOTSTRAP = ("_ROS_WHEELS_BOOTSTRAP_COMPLETE", "LD_LIBRARY_PATH")
 MB = 1 << 20
 
@@ -33,7 +33,7 @@ def tool() -> ModuleType:
 @pytest.fixture
 def fresh_environment(ros_environment: dict[str, str]) -> dict[str, str]:
     """As in a new shell: nothing of what this Python's start has set."""
-    return {name: value for name, value in ros_environment.items() if name not in (*VARIABLES, *BOOTSTRAP)}
+    return {name: value for name, value in ros_environment.items() if name not in (VARIABLE, *BOOTSTRAP)}
 
 
 def python(code: str, environment: dict[str, str]) -> str:
@@ -43,22 +43,20 @@ def python(code: str, environment: dict[str, str]) -> str:
     ).stdout.strip()
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_every_python_uses_the_profile(variable: str, fresh_environment: dict[str, str]) -> None:
-    used = Path(python(f"import os; print(os.environ[{variable!r}])", fresh_environment))
+def test_every_python_uses_the_profile(fresh_environment: dict[str, str]) -> None:
+    used = Path(python(f"import os; print(os.environ[{VARIABLE!r}])", fresh_environment))
     assert used.read_text().replace(" ", "").count("<type>SHM</type>") == 1
     assert used == PROFILE or used.name == "errseg_fastdds.xml"
 
 
 def test_profile_and_library_path_are_set_together(fresh_environment: dict[str, str]) -> None:
     code = "import os, rclpy; print(all(os.environ.get(name) for name in {names!r}))"
-    assert python(code.format(names=(VARIABLES[0], *BOOTSTRAP)), fresh_environment) == "True"
+    assert python(code.format(names=(VARIABLE, *BOOTSTRAP)), fresh_environment) == "True"
 
 
-@pytest.mark.parametrize("variable", VARIABLES)
-def test_a_profile_of_the_user_stays(variable: str, fresh_environment: dict[str, str]) -> None:
-    environment = {**fresh_environment, variable: "/etc/own.xml"}
-    assert python(f"import os; print(os.environ[{variable!r}])", environment) == "/etc/own.xml"
+def test_a_profile_of_the_user_stays(fresh_environment: dict[str, str]) -> None:
+    environment = {**fresh_environment, VARIABLE: "/etc/own.xml"}
+    assert python(f"import os; print(os.environ[{VARIABLE!r}])", environment) == "/etc/own.xml"
 
 
 @pytest.mark.parametrize(
