@@ -1,0 +1,293 @@
+"""The node's parameters (public interface, table of parameters): declared, checked and changed here only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from errseg_model import InputError, Vocabulary
+from errseg_model.config import check_input_size, list_models, model_config
+from errseg_ros.class_ids import CAPACITIES
+
+DEFAULT_VOCABULARY = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+    "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
+"""Cityscapes, as in config/vocabularies/cityscapes.yaml."""
+
+MAX_CLASSES_LIMIT = 65535
+
+_CAMERA = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
+
+
+class ParameterError(InputError):
+    """A parameter with a value that it cannot have; the message names both."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """One parameter as it is declared."""
+
+    name: str
+    type: Parameter.Type
+    default: Any
+    """None: the model's own."""
+    description: str
+    at_run_time: bool = False
+    choices: tuple[str, ...] = ()
+    bounds: tuple[float, float] | None = None
+
+    def descriptor(self) -> ParameterDescriptor:
+        """As rclpy wants it; refuses changes at run time, and numbers out of bounds, before we are asked."""
+        descriptor = ParameterDescriptor(
+            description=self.description,
+            read_only=not self.at_run_time,
+            additional_constraints=f"one of {', '.join(self.choices)}" if self.choices else "",
+        )
+        if self.bounds is not None and self.type == Parameter.Type.INTEGER:
+            first, last = (int(bound) for bound in self.bounds)
+            descriptor.integer_range = [IntegerRange(from_value=first, to_value=last)]
+        elif self.bounds is not None:
+            low, high = self.bounds
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        return descriptor
+
+
+DECLARATIONS = (
+    Declaration(
+        "vocabulary",
+        Parameter.Type.STRING_ARRAY,
+        list(DEFAULT_VOCABULARY),
+        "Classes, 1 to 1000: a name each, or a name and synonyms separated by commas",
+        at_run_time=True,
+    ),
+    Declaration(
+        "vocabulary_file",
+        Parameter.Type.STRING,
+        "",
+        "YAML or JSON list of such entries, taken at start in place of vocabulary",
+    ),
+    Declaration("model", Parameter.Type.STRING, "errseg-lite", "Model", choices=list_models()),
+    Declaration(
+        "checkpoint",
+        Parameter.Type.STRING,
+        "",
+        "File of weights (published or safetensors); '' is the model's own",
+    ),
+    Declaration("device", Parameter.Type.STRING, "auto", "auto (CUDA where there is one), cpu, cuda or cuda:N"),
+    Declaration(
+        "cameras",
+        Parameter.Type.STRING_ARRAY,
+        ["camera"],
+        "Names C of the cameras: C/image is subscribed to, ~/C/mask and others are published",
+    ),
+    Declaration(
+        "image_transport",
+        Parameter.Type.STRING,
+        "raw",
+        "raw subscribes to C/image, compressed to C/image/compressed",
+        choices=("raw", "compressed"),
+    ),
+    Declaration(
+        "input_size",
+        Parameter.Type.INTEGER_ARRAY,
+        None,
+        "Size [height, width] that images are resized to, multiples of 32; the model's own by default",
+    ),
+    Declaration(
+        "max_classes",
+        Parameter.Type.INTEGER,
+        None,
+        "K of the channel reduction: classes looked at closely in an image; the model's own by default",
+        at_run_time=True,
+        bounds=(1, MAX_CLASSES_LIMIT),
+    ),
+    Declaration(
+        "confidence_threshold",
+        Parameter.Type.DOUBLE,
+        0.0,
+        "Score below which a pixel is unlabelled",
+        at_run_time=True,
+        bounds=(0.0, 1.0),
+    ),
+    Declaration(
+        "mask_encoding",
+        Parameter.Type.STRING,
+        "mono8",
+        "mono8 has 255 class ids for as long as the node runs, mono16 has 65535",
+        choices=tuple(CAPACITIES),
+    ),
+    Declaration(
+        "class_confidence_encoding",
+        Parameter.Type.STRING,
+        "32FC1",
+        "32FC1 holds scores 0..1, mono8 holds 0..255 for them",
+        choices=("32FC1", "mono8"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Values:
+    """The parameters, checked."""
+
+    vocabulary: Vocabulary
+    vocabulary_file: str
+    model: str
+    checkpoint: str
+    device: str
+    cameras: tuple[str, ...]
+    image_transport: str
+    input_size: tuple[int, int]
+    max_classes: int
+    confidence_threshold: float
+    mask_encoding: str
+    class_confidence_encoding: str
+
+
+class Parameters:
+    """Declares the parameters on a node and holds their values.
+
+    `values` is replaced as a whole when a change is accepted. That happens in the on-set callback, the last
+    gate before rclpy stores what it was given, and the only one on Humble: what was accepted is in force.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Raises ParameterError, or VocabularyError."""
+        self._apply: Callable[[Values], None] = lambda values: None
+        self._node = node
+        self._declarations = {declaration.name: declaration for declaration in DECLARATIONS}
+        self.values = self._declare()
+
+    def on_change(self, apply: Callable[[Values], None]) -> None:
+        """Have changes applied by `apply`, which raises InputError to reject one, having changed nothing."""
+        self._apply = apply
+        self._node.add_on_set_parameters_callback(self._on_set)
+
+    def _declare(self) -> Values:
+        # These two first, as others' defaults hang on them.
+        model = self._declare_one("model")
+        config = _checked("model", model, model_config)
+        file = self._declare_one("vocabulary_file")
+        own: dict[str, Any] = {"input_size": list(config.input_size), "max_classes": config.max_classes}
+        stored: dict[str, Any] = {"model": model, "vocabulary_file": file}
+        if file:
+            vocabulary = Vocabulary.read(file)
+            # What the parameter shows is what is in force, whatever it was overridden with.
+            self._declare_one("vocabulary", vocabulary.to_strings(), ignore_override=True)
+            stored["vocabulary"] = vocabulary.to_strings()
+        for name in self._declarations:
+            if name not in stored:
+                stored[name] = self._declare_one(name, own.get(name))
+        return _values(stored)
+
+    def _declare_one(self, name: str, default: Any = None, *, ignore_override: bool = False) -> Any:
+        declaration = self._declarations[name]
+        default = declaration.default if default is None else default
+        try:
+            declared = self._node.declare_parameter(
+                name, default, declaration.descriptor(), ignore_override=ignore_override
+            )
+        except InvalidParameterTypeException:
+            raise self._wrong_type(declaration, default) from None
+        except InvalidParameterValueException as error:
+            # "Invalid parameter value ... Reason: what is wrong: name"
+            reason = str(error).partition("Reason: ")[2].removesuffix(f": {name}") or str(error)
+            raise ParameterError(f"parameter {name}: {reason}") from None
+        if declared.value is None:  # `-p name:=[]`
+            raise self._wrong_type(declaration, default)
+        return declared.value
+
+    @staticmethod
+    def _wrong_type(declaration: Declaration, default: Any) -> ParameterError:
+        kind = declaration.type.name.lower().replace("_", " ")
+        hint = "; an empty list has no type in ROS parameters" if isinstance(default, list) else ""
+        return ParameterError(
+            f"parameter {declaration.name}: expected a value of type {kind}, such as {_example(default)}{hint}"
+        )
+
+    def _on_set(self, parameters: Sequence[Parameter[Any]]) -> SetParametersResult:
+        """Called by rclpy with all parameters of one atomic change; also when some other one is declared."""
+        changes = {p.name: p.value for p in parameters if p.name in self._declarations}
+        if not changes:
+            return SetParametersResult(successful=True)
+        try:
+            values = _changed(self.values, changes)
+            self._apply(values)
+        except InputError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # such as out of memory while names are encoded
+            reason = f"the change failed, nothing has changed: {type(error).__name__}: {error}"
+            self._node.get_logger().error(reason)
+            return SetParametersResult(successful=False, reason=reason)
+        self.values = values
+        return SetParametersResult(successful=True)
+
+
+def _values(stored: dict[str, Any]) -> Values:
+    """The checked values at start. Raises InputError."""
+    cameras = tuple(stored["cameras"])
+    for declaration in DECLARATIONS:
+        got = stored[declaration.name]
+        if declaration.choices and got not in declaration.choices:
+            choices = ", ".join(declaration.choices)
+            raise ParameterError(f"parameter {declaration.name}: expected one of {choices}, got {got!r}")
+    device = stored["device"]
+    if not _DEVICE.fullmatch(device):
+        raise ParameterError(f"parameter device: expected auto, cpu, cuda or cuda:N, got {device!r}")
+    for camera in cameras:
+        if not _CAMERA.fullmatch(camera):
+            raise ParameterError(
+                f"parameter cameras: expected names of letters, digits and _, joined by /, got {camera!r}"
+            )
+        if cameras.count(camera) > 1:
+            raise ParameterError(f"parameter cameras: {camera!r} is there twice")
+    input_size = _checked("input_size", tuple(stored["input_size"]), check_input_size)
+    threshold = _checked("confidence_threshold", stored["confidence_threshold"], _check_threshold)
+    vocabulary = _checked("vocabulary", stored["vocabulary"], Vocabulary.parse)
+    return Values(
+        **{
+            **stored,
+            "vocabulary": vocabulary,
+            "cameras": cameras,
+            "input_size": input_size,
+            "confidence_threshold": threshold,
+        }
+    )
+
+
+def _changed(values: Values, changes: dict[str, Any]) -> Values:
+    """The values after a change of those that may change at run time. Raises InputError."""
+    checks: dict[str, Callable[[Any], Any]] = {
+        "vocabulary": Vocabulary.parse,
+        "max_classes": lambda count: count,  # rclpy has checked its bounds
+        "confidence_threshold": _check_threshold,
+    }
+    return replace(values, **{name: _checked(name, value, checks[name]) for name, value in changes.items()})
+
+
+def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ParameterError(f"parameter {name}: {error}") from None
+
+
+def _check_threshold(threshold: float) -> float:
+    # rclpy lets NaN through, and what is next to a bound.
+    if not 0 <= threshold <= 1:
+        raise ParameterError(f"expected a number from 0.0 to 1.0, got {threshold}")
+    return threshold
+
+
+def _example(value: Any) -> str:
+    """A value in YAML, lists cut short."""
+    return f"[{', '.join(map(str, value[:2]))}]" if isinstance(value, list) else repr(value)

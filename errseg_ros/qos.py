@@ -1,0 +1,47 @@
+"""Quality of service of every topic, by the role that it has (public interface, column QoS).
+
+Each profile is made anew on every call: rclpy writes `qos_overrides` parameters into the object that it is
+given, so a shared one would carry the override of one topic to all others.
+"""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
+
+def image_input() -> QoSProfile:
+    """Camera images: best effort, as a late image is of no use, only the newest (REP 2003, sensor data)."""
+    return _profile(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
+
+
+def output() -> QoSProfile:
+    """What is computed from an image: reliable, only the newest."""
+    return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
+
+
+def latched() -> QoSProfile:
+    """What holds until it changes: reliable, and the last one is given to whoever subscribes later."""
+    return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def overridable() -> QoSOverridingOptions:
+    """Declares `qos_overrides.TOPIC.{publisher,subscription}.{history,depth,reliability}`.
+
+    Only for what exists from the node's start: the parameters stay when a publisher goes.
+    """
+    return QoSOverridingOptions.with_default_policies()
+
+
+def no_events() -> PublisherEventCallbacks:
+    """For publishers that come in hundreds: each default event handler is one more thing to wait for."""
+    return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability, durability=durability)

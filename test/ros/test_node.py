@@ -1,0 +1,59 @@
+"""The process: its start, its end and its exit status."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+END_SECONDS = 3.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "vocabulary:=[road, Road]"], "parameter vocabulary: entry 2: 'Road' is the same name"),
+        (["-p", "checkpoint:=/nowhere.pth"], "checkpoint /nowhere.pth"),
+        (["--params-file", "/nowhere.yaml"], "wrong arguments"),
+    ],
+    ids=["vocabulary", "checkpoint", "params-file"],
+)
+def test_what_is_wrong_at_start_is_one_line_and_exit_status_1(
+    running_node: Any, ros_environment: dict[str, str], tmp_path: Any, arguments: list[str], message: str
+) -> None:
+    with running_node(ros_environment, tmp_path, *arguments) as node:
+        assert node.process.wait(90) == 1
+        (line,) = (line for line in node.log().splitlines() if message in line)
+        assert "[FATAL]" in line
+        assert "Traceback" not in node.log()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_while_the_model_is_loaded_ends_it(start_node: Callable[..., Any], number: signal.Signals) -> None:
+    with start_node() as node:
+        node.wait_for_log("loading errseg-lite")
+        status, seconds = node.end(number)
+        assert (status, "Traceback" in node.log()) == (0, False), node.log()
+        assert seconds < END_SECONDS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_ends_it_although_an_image_and_new_names_are_being_computed(
+    start_node: Callable[..., Any], client: Any, image: Callable[..., Any], number: signal.Signals
+) -> None:
+    # An input that takes many seconds on a CPU, and names that do.
+    with start_node(input_size="[1536, 1536]", device="cpu", mask_encoding="mono16") as node:
+        node.wait_for_log("ready")
+        publisher = client.publisher("/camera/image")
+        for _ in range(5):
+            publisher.publish(image())
+            client.spin(0.2)
+        client.set_vocabulary_without_waiting([f"thing number {i}" for i in range(1000)])
+        client.spin(0.5)
+        start = time.monotonic()
+        status, _ = node.end(number)
+        assert (status, "Traceback" in node.log()) == (0, False), node.log()
+        assert time.monotonic() - start < END_SECONDS
