@@ -1,0 +1,217 @@
+"""What the node answers during a replay, and what that comes to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from cv_bridge import CvBridge
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Classification, LabelInfo, VisionInfo
+
+from errseg_model.result import UNLABELLED
+from errseg_model.vocabulary import Vocabulary
+from errseg_ros.demo.frames import SECOND
+
+_BRIDGE = CvBridge()
+
+
+class ReplayError(RuntimeError):
+    """The node does not do what it should; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one image."""
+
+    frame: int
+    """Position of the image in its source."""
+    sent_ns: int
+    """The image's header stamp: the time at which it was published."""
+    latency_ms: float
+    """From that stamp to the moment at which the mask was received."""
+    vocabulary: Vocabulary
+    """That the mask was computed under, as its class_scores say."""
+    mask: NDArray[np.uint16]
+    """(H, W) positions in the vocabulary, or UNLABELLED."""
+    confidence: float
+    """Mean over the confidence image, 0..1."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Everything that a replay gave."""
+
+    shown: int
+    """Images published."""
+    seconds: float
+    """From the first image to the last."""
+    answers: tuple[Answer, ...]
+    """In the order of their images."""
+    versions: tuple[int, int]
+    """`database_version` before and after the change."""
+    ids: tuple[tuple[int, ...], tuple[int, ...]]
+    """Class ids of the two vocabularies."""
+    reply_ms: float
+    """From the request to change the vocabulary to the reply of the parameter service."""
+    first_mask_ms: float
+    """From that request to the first mask under the new vocabulary."""
+    change: int
+    """Position in `answers` of the first one under the new vocabulary."""
+
+
+@dataclass
+class Change:
+    """A request to change the vocabulary, and its reply."""
+
+    asked_ns: int
+    reply_ns: int = 0
+    problem: str = ""
+
+    def replied(self, future: Any) -> None:
+        """Take the reply of the parameter service."""
+        self.reply_ns = time.time_ns()
+        if future.exception() is not None:
+            self.problem = str(future.exception())
+        elif not future.result().results[0].successful:
+            self.problem = future.result().results[0].reason or "no reason given"
+
+    def check(self) -> None:
+        """Raise ReplayError when the node refused."""
+        if self.problem:
+            raise ReplayError(f"errseg_node refused the new vocabulary: {self.problem}")
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """An image that was published: its position in the source, its (height, width)."""
+
+    frame: int
+    size: tuple[int, int]
+
+
+@dataclass
+class _Parts:
+    """The outputs with one stamp, until all have come."""
+
+    mask: Image | None = None
+    received_ns: int = 0
+    confidence: Image | None = None
+    scores: Classification | None = None
+
+    def complete(self) -> bool:
+        return self.mask is not None and self.confidence is not None and self.scores is not None
+
+
+@dataclass
+class Inbox:
+    """What was sent and what has come back so far."""
+
+    sent: dict[int, _Sent] = field(default_factory=dict)
+    """By header stamp, as the parts."""
+    parts: dict[int, _Parts] = field(default_factory=dict)
+    labels: list[LabelInfo] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+
+    def add_sent(self, stamp_ns: int, frame: int, size: tuple[int, int]) -> None:
+        """An image is published."""
+        self.sent[stamp_ns] = _Sent(frame, size)
+
+    def add_mask(self, message: Image) -> None:
+        """A mask has come, now."""
+        parts = self._at(message)
+        parts.mask, parts.received_ns = message, time.time_ns()
+
+    def add_confidence(self, message: Image) -> None:
+        """A confidence image has come."""
+        self._at(message).confidence = message
+
+    def add_scores(self, message: Classification) -> None:
+        """The scores of all classes have come."""
+        self._at(message).scores = message
+
+    def add_version(self, message: VisionInfo) -> None:
+        """A vocabulary_info has come."""
+        self.versions.append(message.database_version)
+
+    def _at(self, message: Any) -> _Parts:
+        stamp = message.header.stamp
+        return self.parts.setdefault(stamp.sec * SECOND + stamp.nanosec, _Parts())
+
+    @property
+    def count(self) -> int:
+        """Images that are answered completely."""
+        return sum(parts.complete() for parts in self.parts.values())
+
+    def is_answered(self, stamp_ns: int) -> bool:
+        """Whether all outputs of an image have come."""
+        return stamp_ns in self.parts and self.parts[stamp_ns].complete()
+
+    def has(self, vocabulary: Vocabulary, frame: int | None = None) -> bool:
+        """Whether an image, or this frame, is answered under the vocabulary."""
+        return any(
+            frame in (None, sent.frame) and self.is_answered(stamp) and _names(self.parts[stamp]) == vocabulary.names
+            for stamp, sent in self.sent.items()
+        )
+
+    def recording(self, before: Vocabulary, after: Vocabulary, change: Change) -> Recording:
+        """What all of it comes to. Raises ReplayError where a mask is not what its labels say."""
+        ids = {words: self._ids(words) for words in (before, after)}
+        answers = []
+        for stamp, sent in self.sent.items():
+            if self.is_answered(stamp):
+                parts = self.parts[stamp]
+                words = next((words for words in ids if words.names == _names(parts)), None)
+                if words is None:
+                    named = ", ".join(_names(parts))
+                    raise ReplayError(f"class_scores of frame {sent.frame} name neither vocabulary: {named}")
+                answers.append(_answer(stamp, sent, parts, words, ids[words]))
+        first = next(number for number, answer in enumerate(answers) if answer.vocabulary is after)
+        first_mask_ns = answers[first].sent_ns + answers[first].latency_ms * 1e6
+        return Recording(
+            shown=len(self.sent),
+            seconds=(max(self.sent) - min(self.sent)) / SECOND,
+            answers=tuple(answers),
+            versions=(self.versions[0], self.versions[-1]),
+            ids=(ids[before], ids[after]),
+            reply_ms=(change.reply_ns - change.asked_ns) / 1e6,
+            first_mask_ms=(first_mask_ns - change.asked_ns) / 1e6,
+            change=first,
+        )
+
+    def _ids(self, vocabulary: Vocabulary) -> tuple[int, ...]:
+        """Class ids of the vocabulary, from its label_info."""
+        for labels in self.labels:
+            if tuple(label.class_name for label in labels.class_map) == vocabulary.names:
+                return tuple(label.class_id for label in labels.class_map)
+        raise ReplayError(f"no label_info has come for the vocabulary {', '.join(vocabulary.names)}")
+
+
+def _answer(stamp: int, sent: _Sent, parts: _Parts, vocabulary: Vocabulary, ids: tuple[int, ...]) -> Answer:
+    mask = positions(parts.mask, ids)
+    if mask.shape != sent.size:
+        raise ReplayError(f"the mask of frame {sent.frame} is {mask.shape}, its image {sent.size}")
+    confidence = float(_BRIDGE.imgmsg_to_cv2(parts.confidence, "mono8").mean()) / 255
+    return Answer(sent.frame, stamp, (parts.received_ns - stamp) / 1e6, vocabulary, mask, confidence)
+
+
+def positions(message: Any, ids: tuple[int, ...]) -> NDArray[np.uint16]:
+    """The mask in positions of a vocabulary with these ids. Raises ReplayError for any other id."""
+    pixels = np.asarray(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
+    unlabelled = int(np.iinfo(pixels.dtype).max)
+    strange = len(ids) + 1
+    table = np.full(unlabelled + 1, strange, np.uint16)
+    table[list(ids)] = np.arange(len(ids))
+    table[unlabelled] = UNLABELLED
+    mask = np.asarray(table[pixels], np.uint16)
+    if (mask == strange).any():
+        found = sorted(set(np.unique(pixels).tolist()) - {*ids, unlabelled})
+        raise ReplayError(f"a mask has the ids {found}, which its label_info does not name")
+    return mask
+
+
+def _names(parts: _Parts) -> tuple[str, ...]:
+    return tuple(result.class_id for result in parts.scores.results) if parts.scores is not None else ()
