@@ -72,6 +72,7 @@ def save_checkpoint(path: str | Path, parameters: Mapping[str, Tensor], model: s
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     save_file({name: tensor.contiguous() for name, tensor in parameters.items()}, partial, {"model": model})
+    partial.chmod(0o644)  # safetensors lets nobody but the writer read
     partial.replace(path)
 
 

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from errseg_model.config import ModelConfig
-from errseg_model.errors import InputError
-
-
-class ImageError(InputError):
-    """A picture that cannot be segmented."""
+from errseg_model.errors import ImageError
 
 
 def check_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

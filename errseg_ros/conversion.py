@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_model.preprocessing import ImageError
+from errseg_model.errors import ImageError
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from errseg_model import InputError, Segmenter
-from errseg_model.preprocessing import ImageError
+from errseg_model.errors import ImageError
 from errseg_ros import qos
 from errseg_ros.conversion import image_from_compressed, image_from_message
 from errseg_ros.fault_log import FaultLog

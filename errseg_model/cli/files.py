@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.errors import InputError
-from errseg_model.preprocessing import ImageError
+from errseg_model.errors import ImageError, InputError
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from errseg_model.config import check_input_size, list_models
-from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary, VocabularyError
+
+if TYPE_CHECKING:
+    from errseg_model.segmenter import Segmenter
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +26,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def load_segmenter(arguments: argparse.Namespace) -> Segmenter:
     """The segmenter that the options of `add_model_options` describe. Raises InputError."""
+    # PyTorch takes seconds to import: not for those who only parse a vocabulary.
+    from errseg_model.segmenter import Segmenter
+
     return Segmenter.from_pretrained(
         arguments.model,
         checkpoint=arguments.checkpoint,

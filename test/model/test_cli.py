@@ -153,3 +153,11 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), whole(tmp_path / "file" / "below.json"):
         pass
+
+
+def test_pytorch_is_imported_only_when_it_is_needed() -> None:
+    code = (
+        "import sys, errseg_model.cli.options, errseg_model.cli.files, errseg_model.sample_drive; "
+        "assert 'torch' not in sys.modules; errseg_model.Segmenter; assert 'torch' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from errseg_model.config import model_config
-from errseg_model.preprocessing import ImageError, check_image, preprocess
+from errseg_model.errors import ImageError
+from errseg_model.preprocessing import check_image, preprocess
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_model.preprocessing import ImageError
+from errseg_model.errors import ImageError
 from errseg_ros.conversion import image_from_compressed, image_from_message, mask_message, score_message
 
 HEIGHT, WIDTH = 6, 8
