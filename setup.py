@@ -34,7 +34,7 @@ setup(
     install_requires=["setuptools"],
     packages=find_packages(include=["errseg_model", "errseg_model.*", "errseg_ros", "errseg_ros.*"]),
     package_data={
-        "": ["py.typed", "*.json", "*.yaml"],
+        "": ["py.typed", "*.json", "*.yaml", "*.md"],
         "errseg_model": ["configs/*.json", "weights/*"],
     },
     data_files=[
