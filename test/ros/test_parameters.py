@@ -19,7 +19,7 @@ from errseg_ros.parameters import DECLARATIONS, DEFAULT_VOCABULARY, Parameters, 
 
 CONFIG = Path(__file__).parents[2] / "config"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
-OWN = {"input_size": [384, 512], "max_classes": 32}
+OWN = {"input_size": [480, 640], "max_classes": 32}
 """Of errseg-lite."""
 SCHEMA_TYPES = {
     Parameter.Type.STRING: "string",
@@ -63,7 +63,7 @@ def test_defaults(start: Callable[..., Any]) -> None:
         device="auto",
         cameras=("camera",),
         image_transport="raw",
-        input_size=(384, 512),
+        input_size=(480, 640),
         max_classes=32,
         confidence_threshold=0.0,
         mask_encoding="mono8",
