@@ -107,7 +107,7 @@ class SegmentationNode(Node):
             max_classes=terms.max_classes,
             confidence_threshold=terms.labels.threshold,
         )[0]
-        self._cameras[camera].publish(message.header, result, terms.labels)
+        self._cameras[camera].publish(message.header, image, result, terms.labels)
 
     def _take_terms(self) -> Terms:
         """Publish the labels that wait, and return the terms that they belong to."""
