@@ -20,6 +20,7 @@ from errseg_model.postprocessing import postprocess
 from errseg_model.preprocessing import preprocess
 from errseg_model.result import SegmentationResult
 from errseg_model.text import TextEncoder
+from errseg_model.timing import StageTimer
 from errseg_model.vocabulary import Vocabulary
 
 
@@ -101,8 +102,11 @@ class Segmenter:
         *,
         max_classes: int | None = None,
         confidence_threshold: float = 0.0,
+        timer: StageTimer | None = None,
     ) -> list[SegmentationResult]:
         """Segment B images, each of its own size, as one batch. Changes nothing in the segmenter.
+
+        `timer` is told when the stages `preprocess`, `inference` and `postprocess` end.
 
         Raises:
             ImageError: a picture is not (H, W, 3) uint8.
@@ -111,12 +115,17 @@ class Segmenter:
         kept = check_max_classes(self.config.max_classes if max_classes is None else max_classes)
         if not 0 <= confidence_threshold <= 1:
             raise InputError(f"confidence_threshold must be in 0..1, got {confidence_threshold}")
+        timer = timer or StageTimer(self.device)
         batch = preprocess(images, self.config, self.device).contiguous(memory_format=torch.channels_last)
+        timer.end("preprocess")
         output = self._network(batch, encoded.embeddings, kept)
-        return [
+        timer.end("inference")
+        results = [
             postprocess(logits, selected, (image.shape[0], image.shape[1]), encoded.vocabulary, confidence_threshold)
             for logits, selected, image in zip(output.logits, output.selected, images, strict=True)
         ]
+        timer.end("postprocess")
+        return results
 
 
 def check_max_classes(max_classes: int) -> int:

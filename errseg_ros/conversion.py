@@ -1,7 +1,7 @@
 """Between ROS image messages and numpy.
 
 In: `image_from_message` and `image_from_compressed` check a message and give (H, W, 3) uint8 RGB.
-Out: `mask_message`, `score_message`.
+Out: `mask_message`, `score_message`, `image_message`, `jpeg_message`.
 
 cv_bridge does the colours, but gets only what every version of it turns into the right picture: rows
 without padding, this machine's byte order, 8 bits. Version 1.13 reads padded rows askew, fails on big-endian
@@ -62,6 +62,7 @@ _OPENCV_CODES = {
 }
 _BRIDGE = CvBridge()
 _PADDING = 4096  # bytes that may follow the end of a JPEG or PNG
+_JPEG_QUALITY = 90  # of 100: small letters stay sharp
 
 
 def image_from_message(message: Image) -> NDArray[np.uint8]:
@@ -118,6 +119,20 @@ def score_message(header: Header, scores: NDArray[np.float32], encoding: str) ->
     if encoding == "mono8":
         return _message(header, cv2.convertScaleAbs(scores, alpha=255), encoding)
     return _message(header, scores, encoding)
+
+
+def image_message(header: Header, image: NDArray[np.uint8]) -> Image:
+    """A picture (H, W, 3) RGB as it is (rgb8)."""
+    return _message(header, image, "rgb8")
+
+
+def jpeg_message(header: Header, image: NDArray[np.uint8]) -> CompressedImage:
+    """A picture (H, W, 3) RGB as JPEG. For people only: JPEG changes values."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    jpeg = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
+    message = CompressedImage(header=header, format="jpeg")
+    message.data = _bytes(jpeg)
+    return message
 
 
 def _is_whole(data: NDArray[np.uint8]) -> bool:
@@ -188,9 +203,13 @@ def _message(header: Header, pixels: NDArray[np.generic], encoding: str) -> Imag
     message.height, message.width = pixels.shape[:2]
     message.encoding = encoding
     message.is_bigendian = int(sys.byteorder == "big")
+    message.data = _bytes(pixels)
+    message.step = len(message.data) // message.height
+    return message
+
+
+def _bytes(values: NDArray[np.generic]) -> array.array[int]:
     # Every other type is copied byte by byte through Python: 1000 times slower.
     data = array.array("B")
-    data.frombytes(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)
-    message.data = data
-    message.step = len(data) // message.height
-    return message
+    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return data

@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter
 from errseg_model import InputError, Vocabulary
 from errseg_model.config import check_input_size, list_models, model_config
 from errseg_ros.class_ids import CAPACITIES
+from errseg_ros.diagnostics import Thresholds
 
 DEFAULT_VOCABULARY = (
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
@@ -23,6 +24,7 @@ DEFAULT_VOCABULARY = (
 """Cityscapes, as in config/vocabularies/cityscapes.yaml."""
 
 MAX_CLASSES_LIMIT = 65535
+LONGEST_SECONDS = 3600.0
 
 _CAMERA = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
@@ -132,6 +134,30 @@ DECLARATIONS = (
         "32FC1 holds scores 0..1, mono8 holds 0..255 for them",
         choices=("32FC1", "mono8"),
     ),
+    Declaration(
+        "latency_warn_ms",
+        Parameter.Type.DOUBLE,
+        500.0,
+        "Mean time in ms from an image's stamp to its mask above which diagnostics warn",
+        at_run_time=True,
+        bounds=(0.0, 1000 * LONGEST_SECONDS),
+    ),
+    Declaration(
+        "latency_error_ms",
+        Parameter.Type.DOUBLE,
+        2000.0,
+        "The same for an error; not below latency_warn_ms",
+        at_run_time=True,
+        bounds=(0.0, 1000 * LONGEST_SECONDS),
+    ),
+    Declaration(
+        "stale_seconds",
+        Parameter.Type.DOUBLE,
+        3.0,
+        "Time in seconds without an image, or without an answer to one, after which diagnostics warn",
+        at_run_time=True,
+        bounds=(0.0, LONGEST_SECONDS),
+    ),
 )
 
 
@@ -151,6 +177,14 @@ class Values:
     confidence_threshold: float
     mask_encoding: str
     class_confidence_encoding: str
+    latency_warn_ms: float
+    latency_error_ms: float
+    stale_seconds: float
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Those of the diagnostics."""
+        return Thresholds(self.latency_warn_ms, self.latency_error_ms, self.stale_seconds)
 
 
 class Parameters:
@@ -251,27 +285,23 @@ def _values(stored: dict[str, Any]) -> Values:
         if cameras.count(camera) > 1:
             raise ParameterError(f"parameter cameras: {camera!r} is there twice")
     input_size = _checked("input_size", tuple(stored["input_size"]), check_input_size)
-    threshold = _checked("confidence_threshold", stored["confidence_threshold"], _check_threshold)
-    vocabulary = _checked("vocabulary", stored["vocabulary"], Vocabulary.parse)
-    return Values(
-        **{
-            **stored,
-            "vocabulary": vocabulary,
-            "cameras": cameras,
-            "input_size": input_size,
-            "confidence_threshold": threshold,
-        }
-    )
+    changeable = {name: _checked(name, stored[name], check) for name, check in _CHECKS.items()}
+    return _check_together(Values(**{**stored, **changeable, "cameras": cameras, "input_size": input_size}))
 
 
 def _changed(values: Values, changes: dict[str, Any]) -> Values:
     """The values after a change of those that may change at run time. Raises InputError."""
-    checks: dict[str, Callable[[Any], Any]] = {
-        "vocabulary": Vocabulary.parse,
-        "max_classes": lambda count: count,  # rclpy has checked its bounds
-        "confidence_threshold": _check_threshold,
-    }
-    return replace(values, **{name: _checked(name, value, checks[name]) for name, value in changes.items()})
+    checked = {name: _checked(name, value, _CHECKS[name]) for name, value in changes.items()}
+    return _check_together(replace(values, **checked))
+
+
+def _check_together(values: Values) -> Values:
+    if values.latency_warn_ms > values.latency_error_ms:
+        raise ParameterError(
+            f"parameter latency_warn_ms: expected latency_error_ms ({values.latency_error_ms}) or less, "
+            f"got {values.latency_warn_ms}"
+        )
+    return values
 
 
 def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
@@ -281,11 +311,25 @@ def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
         raise ParameterError(f"parameter {name}: {error}") from None
 
 
-def _check_threshold(threshold: float) -> float:
-    # rclpy lets NaN through, and what is next to a bound.
-    if not 0 <= threshold <= 1:
-        raise ParameterError(f"expected a number from 0.0 to 1.0, got {threshold}")
-    return threshold
+def _check_from_0_to(last: float) -> Callable[[float], float]:
+    def check(number: float) -> float:
+        # rclpy lets NaN through, and what is next to a bound.
+        if not 0 <= number <= last:
+            raise ParameterError(f"expected a number from 0.0 to {last}, got {number}")
+        return number
+
+    return check
+
+
+# Of every parameter that may change at run time.
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "vocabulary": Vocabulary.parse,
+    "max_classes": lambda count: count,  # rclpy has checked its bounds
+    "confidence_threshold": _check_from_0_to(1.0),
+    "latency_warn_ms": _check_from_0_to(1000 * LONGEST_SECONDS),
+    "latency_error_ms": _check_from_0_to(1000 * LONGEST_SECONDS),
+    "stale_seconds": _check_from_0_to(LONGEST_SECONDS),
+}
 
 
 def _example(value: Any) -> str:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass, VisionInfo
 
 from errseg_model import SegmentationResult
+from errseg_model.visualization import overlay
 from errseg_ros import qos
-from errseg_ros.conversion import mask_message, score_message
+from errseg_ros.conversion import image_message, jpeg_message, mask_message, score_message
 from errseg_ros.vocabulary_server import Labels
 
 
@@ -69,6 +72,8 @@ class CameraPublishers:
         self._mask = self._create(Image, "mask")
         self._confidence = self._create(Image, "confidence")
         self._class_scores = self._create(Classification, "class_scores")
+        self._overlay = self._create(Image, "overlay")
+        self._overlay_compressed = self._create(CompressedImage, "overlay/compressed")
         self._class_confidence: dict[str, Publisher[Image]] = {}
 
     def set_classes(self, slugs: Sequence[str]) -> None:
@@ -81,8 +86,8 @@ class CameraPublishers:
                 if publisher is not None:
                     self._class_confidence[slug] = publisher
 
-    def publish(self, header: Header, result: SegmentationResult, labels: Labels) -> None:
-        """Publish all outputs of one image, which has `header`, under `labels`."""
+    def publish(self, header: Header, image: NDArray[np.uint8], result: SegmentationResult, labels: Labels) -> None:
+        """Publish all outputs of one image (H, W, 3), which has `header`, under `labels`; those for people last."""
         self._mask.publish(mask_message(header, result.mask, labels.id_table))
         self._confidence.publish(score_message(header, result.confidence, "mono8"))
         self._class_scores.publish(
@@ -96,6 +101,19 @@ class CameraPublishers:
             if publisher is not None and publisher.get_subscription_count() > 0:
                 scores = result.class_confidence(name)
                 publisher.publish(score_message(header, scores, self._class_confidence_encoding))
+        self._publish_overlay(header, image, result)
+
+    def _publish_overlay(self, header: Header, image: NDArray[np.uint8], result: SegmentationResult) -> None:
+        raw, compressed = (
+            publisher.get_subscription_count() > 0 for publisher in (self._overlay, self._overlay_compressed)
+        )
+        if not (raw or compressed):
+            return
+        picture = overlay(image, result.mask, result.vocabulary)
+        if raw:
+            self._overlay.publish(image_message(header, picture))
+        if compressed:
+            self._overlay_compressed.publish(jpeg_message(header, picture))
 
     def _create(self, message_type: Any, name: str) -> Publisher[Any]:
         return self._node.create_publisher(

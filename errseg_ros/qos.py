@@ -30,6 +30,11 @@ def latched() -> QoSProfile:
     return _profile(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
+def diagnostics() -> QoSProfile:
+    """As every node on /diagnostics has it: reliable, the last ten."""
+    return QoSProfile(depth=10)
+
+
 def overridable() -> QoSOverridingOptions:
     """Declares `qos_overrides.TOPIC.{publisher,subscription}.{history,depth,reliability}`.
 

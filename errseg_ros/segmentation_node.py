@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has it nowhere else
 from rclpy.node import Node
+from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from errseg_model import InputError, Segmenter
 from errseg_model.errors import ImageError
+from errseg_model.timing import StageTimer
 from errseg_ros import qos
 from errseg_ros.conversion import image_from_compressed, image_from_message
+from errseg_ros.diagnostics import OK, PERIOD, CameraMonitor, Drop, Report
 from errseg_ros.fault_log import FaultLog
 from errseg_ros.parameters import Parameters, Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
@@ -58,6 +65,16 @@ class SegmentationNode(Node):
         self._cameras = {
             camera: CameraPublishers(self, camera, values.class_confidence_encoding) for camera in values.cameras
         }
+        self._monitors = {camera: CameraMonitor() for camera in values.cameras}
+        self._diagnostics = self.create_publisher(
+            DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
+        )
+        self.create_timer(
+            PERIOD,
+            self._report,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),  # also while a simulation is paused
+        )
         self._publish_labels()
         self._configuration.on_change(self._change)
         message_type, topic, self._decode = _TRANSPORTS[values.image_transport]
@@ -65,7 +82,7 @@ class SegmentationNode(Node):
             self.create_subscription(
                 message_type,
                 f"{camera}/{topic}",
-                partial(self._worker.submit, camera),
+                partial(self._receive, camera),
                 qos.image_input(),
                 callback_group=MutuallyExclusiveCallbackGroup(),
                 qos_overriding_options=qos.overridable(),
@@ -97,17 +114,65 @@ class SegmentationNode(Node):
         """On the worker's thread, between images: publish what changed since the last call."""
         self._take_terms()
 
+    def _receive(self, camera: str, message: Any) -> None:
+        """On a thread of the executor: a camera's newest image."""
+        self._monitors[camera].receive()
+        if self._worker.submit(camera, message):
+            self._monitors[camera].drop(Drop.REPLACED)
+
     def _segment(self, camera: str, message: Any) -> None:
         """On the worker's thread: compute one image and publish its outputs."""
+        start = time.perf_counter()
         image = self._decode(message)
+        decoded = time.perf_counter()
         terms = self._take_terms()
+        timer = StageTimer(self._segmenter.device)
         result = self._segmenter.segment(
             [image],
             terms.encoded,
             max_classes=terms.max_classes,
             confidence_threshold=terms.labels.threshold,
+            timer=timer,
         )[0]
-        self._cameras[camera].publish(message.header, result, terms.labels)
+        stages = {"decode": decoded - start, **timer.seconds()}
+        start = time.perf_counter()
+        self._cameras[camera].publish(message.header, image, result, terms.labels)
+        stages["publish"] = time.perf_counter() - start
+        self._monitors[camera].answer(stages, self._age(message.header))
+
+    def _age(self, header: Header) -> float:
+        """Seconds since the stamp by the node's clock, which may be a simulation's."""
+        now = self.get_clock().now()
+        return float((now - Time.from_msg(header.stamp, now.clock_type)).nanoseconds) / 1e9
+
+    def _report(self) -> None:
+        """On a thread of the executor: publish the diagnostics."""
+        name, device = self.get_fully_qualified_name().lstrip("/"), str(self._segmenter.device)
+        values = self._configuration.values
+        message = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
+        message.status = [
+            self._node_report(values).status(name, device),
+            *(
+                monitor.report(values.thresholds).status(f"{name}: {camera}", device)
+                for camera, monitor in self._monitors.items()
+            ),
+        ]
+        self._diagnostics.publish(message)
+
+    def _node_report(self, values: Values) -> Report:
+        labels = self._server.labels
+        return Report(
+            OK,
+            "active",
+            {
+                "state": "active",
+                "model": values.model,
+                "vocabulary version": str(labels.version),
+                "classes": str(len(labels.vocabulary)),
+                "max_classes": str(values.max_classes),
+                "confidence_threshold": str(labels.threshold),
+            },
+        )
 
     def _take_terms(self) -> Terms:
         """Publish the labels that wait, and return the terms that they belong to."""
@@ -120,6 +185,9 @@ class SegmentationNode(Node):
         return terms
 
     def _on_error(self, camera: str | None, error: Exception) -> None:
+        """On the worker's thread."""
+        if camera is not None:
+            self._monitors[camera].drop(Drop.UNDECODABLE if isinstance(error, ImageError) else Drop.FAILED)
         where = "labels" if camera is None else f"image of {camera}"
         if isinstance(error, ImageError):
             self._faults.report(f"{where} dropped: {error}")

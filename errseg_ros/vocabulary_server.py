@@ -77,6 +77,11 @@ class VocabularyServer:
         self._changing = threading.Lock()  # one change after the other
         self._swap = threading.Lock()  # held for assignments only
 
+    @property
+    def labels(self) -> Labels:
+        """Those in force."""
+        return self._terms.labels
+
     def change(self, vocabulary: Vocabulary, *, source: str, max_classes: int, confidence_threshold: float) -> bool:
         """Put new terms in force, all at once. Returns whether there are new labels to be published.
 

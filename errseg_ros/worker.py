@@ -42,11 +42,13 @@ class Worker:
         """Start computing."""
         self._thread.start()
 
-    def submit(self, camera: str, message: Any) -> None:
-        """Put a camera's newest image in its place. Returns at once."""
+    def submit(self, camera: str, message: Any) -> bool:
+        """Put a camera's newest image in its place. Returns at once, and whether an older one had to go."""
         with self._changed:
+            replaced = camera in self._waiting
             self._waiting[camera] = message
             self._changed.notify()
+            return replaced
 
     def notify(self) -> None:
         """Have `on_notice` called: at once, or after the image that is being computed. Returns at once."""

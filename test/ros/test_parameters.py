@@ -68,6 +68,9 @@ def test_defaults(start: Callable[..., Any]) -> None:
         confidence_threshold=0.0,
         mask_encoding="mono8",
         class_confidence_encoding="32FC1",
+        latency_warn_ms=500.0,
+        latency_error_ms=2000.0,
+        stale_seconds=3.0,
     )
     for name, declaration in DECLARED.items():
         descriptor = node.describe_parameter(name)
@@ -129,6 +132,9 @@ def test_a_vocabulary_file_wins_and_is_what_the_parameter_shows(start: Callable[
         ({"confidence_threshold": "1"}, ["confidence_threshold", "double", "0.0"]),
         ({"mask_encoding": "mono32"}, ["mask_encoding", "'mono32'", "mono8, mono16"]),
         ({"class_confidence_encoding": "64FC1"}, ["class_confidence_encoding", "'64FC1'"]),
+        ({"stale_seconds": "-1.0"}, ["stale_seconds", "-1.0"]),
+        ({"latency_error_ms": ".inf"}, ["latency_error_ms", "inf"]),
+        ({"latency_warn_ms": "3000.0"}, ["latency_warn_ms", "latency_error_ms (2000.0)", "3000.0"]),
     ],
     ids=lambda value: "".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
@@ -174,6 +180,8 @@ def test_parameters_set_together_take_effect_together(start: Callable[..., Any])
         ({"vocabulary": ["sky"], "confidence_threshold": math.nan}, ["confidence_threshold", "nan"]),
         ({"vocabulary": ["sky"], "confidence_threshold": 1.0000001}, ["confidence_threshold"]),
         ({"vocabulary": ["sky"], "max_classes": 0}, ["max_classes"]),
+        ({"vocabulary": ["sky"], "stale_seconds": math.nan}, ["stale_seconds", "nan"]),
+        ({"vocabulary": ["sky"], "latency_error_ms": 499.0}, ["latency_warn_ms", "499.0"]),
         ({"vocabulary": ["sky"], "mask_encoding": "mono16"}, ["read-only", "mask_encoding"]),
         ({"vocabulary": "sky"}, ["type"]),
         ({"vocabulary": None}, ["undeclared"]),

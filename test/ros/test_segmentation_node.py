@@ -6,9 +6,10 @@ from array import array
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import LabelInfo, VisionInfo
 
 HEIGHT, WIDTH = 96, 128
@@ -186,6 +187,26 @@ def test_class_confidence_comes_and_goes_with_the_vocabulary(node: Any, client: 
     assert client.set_vocabulary(["road", "traffic light"]).successful
     client.wait_until(lambda: class_topics(client) == {"road", "traffic_light"}, "the topics of the classes")
     assert client.answer(publisher, image(), topic).message.encoding == "32FC1"
+
+
+def test_an_overlay_is_the_picture_in_colours_raw_and_as_jpeg(node: Any, client: Any, image: Any) -> None:
+    client.subscribe_outputs()
+    raw, jpeg = "/errseg/camera/overlay", "/errseg/camera/overlay/compressed"
+    subscriptions = [client.subscribe(Image, raw), client.subscribe(CompressedImage, jpeg)]
+    publisher = client.publisher("/camera/image")
+    client.wait_until(lambda: all(each.get_publisher_count() for each in subscriptions), "the overlays")
+    sent = image("front_optical")
+    picture = client.answer(publisher, sent, raw).message
+    compressed = same_stamp(client, jpeg, client.received[raw][-1].stamp).message
+    assert picture.header == compressed.header == sent.header
+    assert (picture.encoding, picture.height, picture.width, picture.step) == ("rgb8", HEIGHT, WIDTH, 3 * WIDTH)
+    expected = np.frombuffer(picture.data, np.uint8).reshape(HEIGHT, WIDTH, 3)
+    decoded = cv2.imdecode(np.frombuffer(compressed.data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    assert np.abs(decoded.astype(int) - expected).mean() < 8
+    assert client.set(confidence_threshold=1.0)[0].successful  # all is unlabelled: the picture, and no legend
+    sent = image()
+    assert client.answer(publisher, sent, raw).message.data == sent.data
+    assert client.set(confidence_threshold=0.0)[0].successful
 
 
 def test_after_bad_images_the_next_good_one_is_answered(node: Any, client: Any, image: Any) -> None:

@@ -64,8 +64,7 @@ def bench() -> Iterator[Bench]:
 def test_the_newest_image_of_a_camera_wins(bench: Bench) -> None:
     bench.worker.submit("a", 0)
     bench.wait(lambda: len(bench.started) == 1)
-    for number in (1, 2, 3):
-        bench.worker.submit("a", number)
+    assert [bench.worker.submit("a", number) for number in (1, 2, 3)] == [False, True, True]
     bench.finish(2)
     bench.wait(lambda: len(bench.started) == 2)
     assert bench.started == [("a", 0), ("a", 3)]

@@ -1,0 +1,178 @@
+"""What the node tells about itself on /diagnostics: counted here, judged here, without ROS but for the message type."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from threading import Lock
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+PERIOD = 1.0
+"""Seconds between two reports."""
+
+OK: bytes = DiagnosticStatus.OK
+WARN: bytes = DiagnosticStatus.WARN
+ERROR: bytes = DiagnosticStatus.ERROR
+
+
+class Drop(Enum):
+    """Why an image got no answer."""
+
+    REPLACED = "replaced by a newer one"
+    UNDECODABLE = "undecodable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """From where on a status is not OK."""
+
+    latency_warn_ms: float
+    latency_error_ms: float
+    stale_seconds: float
+    """How long no image, or no answer, is no news."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One status before it gets its name."""
+
+    level: bytes
+    message: str
+    values: Mapping[str, str]
+
+    def status(self, name: str, hardware_id: str) -> DiagnosticStatus:
+        """As a message."""
+        values = [KeyValue(key=key, value=value) for key, value in self.values.items()]
+        return DiagnosticStatus(
+            level=self.level, name=name, message=self.message, hardware_id=hardware_id, values=values
+        )
+
+
+@dataclass
+class _Spread:
+    """Mean and worst of some durations in seconds."""
+
+    count: int = 0
+    total: float = 0.0
+    worst: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        self.worst = seconds if self.count == 0 else max(self.worst, seconds)
+        self.count += 1
+        self.total += seconds
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.count
+
+    def values(self, name: str) -> dict[str, str]:
+        return {f"{name} mean (ms)": f"{self.mean * 1000:.1f}", f"{name} worst (ms)": f"{self.worst * 1000:.1f}"}
+
+
+@dataclass
+class _Window:
+    """What has happened since the last report."""
+
+    received: int = 0
+    answered: int = 0
+    latency: _Spread = field(default_factory=_Spread)
+    stages: dict[str, _Spread] = field(default_factory=dict)
+
+
+class CameraMonitor:
+    """Counts what becomes of one camera's images. Every method may be called on any thread.
+
+    Rates are of the time since the last report. Counts are of the monitor's life, so that a lost report loses
+    nothing. Where an image takes longer than a report, durations are those of the last report that had any.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds that never jump."""
+        self._clock = clock
+        self._lock = Lock()
+        self._window, self._measured = _Window(), _Window()
+        self._received = self._answered = 0
+        self._dropped = dict.fromkeys(Drop, 0)
+        self._faults = 0  # undecodable or failed since the last answer
+        self._last_report = clock()
+        self._last_received: float | None = None
+        self._last_answer: float | None = None  # or the first image, before there was any
+
+    def receive(self) -> None:
+        """An image has come."""
+        with self._lock:
+            self._received += 1
+            self._window.received += 1
+            self._last_received = self._clock()
+            if self._last_answer is None:
+                self._last_answer = self._last_received
+
+    def drop(self, reason: Drop) -> None:
+        """An image gets no answer."""
+        with self._lock:
+            self._dropped[reason] += 1
+            self._faults += reason is not Drop.REPLACED
+
+    def answer(self, stages: Mapping[str, float], latency: float) -> None:
+        """An image was answered.
+
+        Args:
+            stages: seconds that each stage took.
+            latency: seconds from the image's stamp to the publication.
+        """
+        with self._lock:
+            self._answered += 1
+            self._window.answered += 1
+            self._last_answer = self._clock()
+            self._faults = 0
+            self._window.latency.add(latency)
+            for name, seconds in stages.items():
+                self._window.stages.setdefault(name, _Spread()).add(seconds)
+
+    def report(self, thresholds: Thresholds) -> Report:
+        """Since the last report."""
+        with self._lock:
+            now = self._clock()
+            window, self._window = self._window, _Window()
+            if window.answered:
+                self._measured = window
+            elapsed, self._last_report = max(now - self._last_report, 1e-3), now
+            values = {
+                "rate in (Hz)": f"{window.received / elapsed:.1f}",
+                "rate out (Hz)": f"{window.answered / elapsed:.1f}",
+                "received": str(self._received),
+                "answered": str(self._answered),
+                **{f"dropped: {reason.value}": str(count) for reason, count in self._dropped.items()},
+            }
+            if self._measured.answered:
+                values |= self._measured.latency.values("latency")
+            for name, spread in self._measured.stages.items():
+                values |= spread.values(name)
+            findings = self._findings(now, thresholds)
+            level = max((level for level, _ in findings), default=OK)
+            message = "; ".join(text for _, text in findings) or f"{window.answered / elapsed:.1f} images a second"
+            return Report(level, message, values)
+
+    def _findings(self, now: float, thresholds: Thresholds) -> list[tuple[bytes, str]]:
+        if self._last_received is None or self._last_answer is None:
+            return [(WARN, "no image yet")]
+        findings = []
+        silent, unanswered = now - self._last_received, now - self._last_answer
+        if silent > thresholds.stale_seconds:
+            findings.append((WARN, f"no image for {silent:.1f} s"))
+        elif unanswered > thresholds.stale_seconds:
+            findings.append((ERROR if self._faults else WARN, f"no image answered for {unanswered:.1f} s"))
+        if self._faults:
+            findings.append((WARN, f"{self._faults} undecodable or failed since the last answer"))
+        if self._measured.answered:
+            latency = self._measured.latency.mean * 1000
+            text = f"latency {latency:.0f} ms"
+            if latency > thresholds.latency_error_ms:
+                findings.append((ERROR, text))
+            elif latency > thresholds.latency_warn_ms:
+                findings.append((WARN, text))
+        return findings
