@@ -230,7 +230,7 @@ def test_after_bad_images_the_next_good_one_is_answered(node: Any, client: Any, 
 
 
 def test_under_load_no_mask_is_ever_labelled_by_the_wrong_vocabulary(node: Any, client: Any, image: Any) -> None:
-    """30 Hz images and 15 changes between vocabularies that share no name, and so no id.
+    """30 Hz images and 15 changes or more between vocabularies that share no name, and so no id.
 
     Topics have no common order on the way, but the node stamps each message when it writes it. So for every mask:
     the labels written last before it describe it, and so do the scores that came with it.
@@ -247,8 +247,10 @@ def test_under_load_no_mask_is_ever_labelled_by_the_wrong_vocabulary(node: Any, 
 
     timer = client.node.create_timer(1 / 30, send)
     first_after_reply: list[tuple[int, list[str]]] = []
-    for change in range(15):
-        vocabulary = vocabularies[change % 5]
+    earlier = len(client.received[MASK])
+    # 15 changes; more on a machine so busy that there are not enough masks by then.
+    while len(first_after_reply) < 15 or (len(client.received[MASK]) - earlier < 40 and len(first_after_reply) < 100):
+        vocabulary = vocabularies[len(first_after_reply) % 5]
         assert client.set_vocabulary(vocabulary).successful
         first_after_reply.append((len(sent), vocabulary))
         client.spin(0.2)
