@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 STOP_SECONDS = 1.0
 """For an image or a change of names that is being computed; then the process ends without it."""
 
-THREADS = 3
-"""One for images, one for parameters, one for the clock."""
+THREADS = 4
+"""One for images, one for parameters, one for a change of the state, one for the clock and diagnostics."""
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
@@ -34,7 +34,8 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     node = None
     status = 0
     try:
-        node = _start(args)
+        node = _create(args)
+        _autostart(node)
         executor = MultiThreadedExecutor(THREADS)
         executor.add_node(node)
         executor.spin()
@@ -57,7 +58,7 @@ class _StartError(Exception):
     """The node cannot start; the message is one line for the user."""
 
 
-def _start(args: Sequence[str] | None) -> SegmentationNode:
+def _create(args: Sequence[str] | None) -> SegmentationNode:
     try:
         rclpy.init(args=None if args is None else list(args))
     except RuntimeError as error:  # RCLError, UnknownROSArgsError: a parameter file that is absent or broken
@@ -68,6 +69,15 @@ def _start(args: Sequence[str] | None) -> SegmentationNode:
 
     try:
         return SegmentationNode()
+    except InputError as error:
+        raise _StartError(str(error)) from None
+
+
+def _autostart(node: SegmentationNode) -> None:
+    from errseg_model.errors import InputError
+
+    try:
+        node.autostart()
     except InputError as error:
         raise _StartError(str(error)) from None
 

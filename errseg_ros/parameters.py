@@ -158,6 +158,12 @@ DECLARATIONS = (
         at_run_time=True,
         bounds=(0.0, LONGEST_SECONDS),
     ),
+    Declaration(
+        "autostart",
+        Parameter.Type.BOOL,
+        True,
+        "Configure and activate at start; false waits for a lifecycle manager",
+    ),
 )
 
 
@@ -180,6 +186,7 @@ class Values:
     latency_warn_ms: float
     latency_error_ms: float
     stale_seconds: float
+    autostart: bool
 
     @property
     def thresholds(self) -> Thresholds:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass, VisionInfo
@@ -26,16 +27,17 @@ class LabelPublishers:
 
     def __init__(self, node: Node, method: str) -> None:
         """`method` is the model's name."""
+        self._node = node
         self._clock = node.get_clock()
         self._method = method
         self._version = 0
-        options = qos.overridable()
-        self._label_info = node.create_publisher(
-            LabelInfo, "~/label_info", qos.latched(), qos_overriding_options=options
-        )
-        self._vocabulary_info = node.create_publisher(
-            VisionInfo, "~/vocabulary_info", qos.latched(), qos_overriding_options=options
-        )
+        self._label_info = _create(node, LabelInfo, "~/label_info", qos.latched())
+        self._vocabulary_info = _create(node, VisionInfo, "~/vocabulary_info", qos.latched())
+
+    def destroy(self) -> None:
+        """Take the topics back."""
+        for publisher in (self._label_info, self._vocabulary_info):
+            self._node.destroy_publisher(publisher)
 
     def publish(self, labels: Labels) -> None:
         """Tell what masks mean from now on."""
@@ -115,10 +117,16 @@ class CameraPublishers:
         if compressed:
             self._overlay_compressed.publish(jpeg_message(header, picture))
 
+    def destroy(self) -> None:
+        """Take the topics back."""
+        self.set_classes(())
+        for publisher in (
+            self._mask, self._confidence, self._class_scores, self._overlay, self._overlay_compressed
+        ):  # fmt: skip
+            self._node.destroy_publisher(publisher)
+
     def _create(self, message_type: Any, name: str) -> Publisher[Any]:
-        return self._node.create_publisher(
-            message_type, f"~/{self._camera}/{name}", qos.output(), qos_overriding_options=qos.overridable()
-        )
+        return _create(self._node, message_type, f"~/{self._camera}/{name}", qos.output())
 
     def _create_class_confidence(self, slug: str) -> Publisher[Image] | None:
         """A publisher with the QoS of `confidence`, which may be overridden."""
@@ -130,3 +138,9 @@ class CameraPublishers:
         except InvalidTopicNameException as error:  # longer than ROS allows, in a deep namespace
             self._node.get_logger().warning(f"no topic {topic}: {' '.join(str(error).split())}")
             return None
+
+
+def _create(node: Node, message_type: Any, topic: str, profile: QoSProfile) -> Publisher[Any]:
+    return node.create_publisher(
+        message_type, topic, profile, event_callbacks=qos.no_events(), qos_overriding_options=qos.overridable()
+    )

@@ -10,9 +10,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 try:
-    from rclpy.event_handler import PublisherEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
-    from rclpy.qos_event import PublisherEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 
 def image_input() -> QoSProfile:
@@ -44,8 +44,17 @@ def overridable() -> QoSOverridingOptions:
 
 
 def no_events() -> PublisherEventCallbacks:
-    """For publishers that come in hundreds: each default event handler is one more thing to wait for."""
+    """For publishers that come and go while the node spins.
+
+    An executor that builds its wait set fails on an event handler that another thread destroys meanwhile, and
+    each handler is one more thing to wait for. Incompatible QoS is still logged by whoever subscribes.
+    """
     return PublisherEventCallbacks(use_default_callbacks=False)
+
+
+def no_subscription_events() -> SubscriptionEventCallbacks:
+    """The same for subscriptions."""
+    return SubscriptionEventCallbacks(use_default_callbacks=False)
 
 
 def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:

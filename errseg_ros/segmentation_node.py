@@ -1,71 +1,57 @@
-"""The ROS node: parameters in, images in, masks out. Only what ties the other modules together."""
+"""The ROS node: a managed one (design.ros2.org, "Managed nodes"), its parameters and its diagnostics."""
 
 from __future__ import annotations
 
-import time
+import ctypes
+import gc
+import threading
+import traceback
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has it nowhere else
+from rclpy.lifecycle import LifecycleNode, LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
-from rclpy.time import Time
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from errseg_model import InputError, Segmenter
-from errseg_model.errors import ImageError
-from errseg_model.timing import StageTimer
 from errseg_ros import qos
-from errseg_ros.conversion import image_from_compressed, image_from_message
-from errseg_ros.diagnostics import OK, PERIOD, CameraMonitor, Drop, Report
-from errseg_ros.fault_log import FaultLog
+from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
 from errseg_ros.parameters import Parameters, Values
-from errseg_ros.publishers import CameraPublishers, LabelPublishers
-from errseg_ros.vocabulary_server import Terms, VocabularyServer
-from errseg_ros.worker import Worker
-
-# image_transport: message type, end of the topic, how a message becomes a picture
-_TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
-    "raw": (Image, "image", image_from_message),
-    "compressed": (CompressedImage, "image/compressed", image_from_compressed),
-}
+from errseg_ros.pipeline import Pipeline
+from errseg_ros.vocabulary_server import History
 
 
-class SegmentationNode(Node):
-    """Segments the newest image of each camera under the vocabulary in force (public interface, ROS 2).
+class SegmentationNode(LifecycleNode):
+    """Segments camera images under a vocabulary that can change (public interface, ROS 2).
 
-    Images come in on callback groups of their own, so that under an executor of several threads they flow
-    while new names are encoded. All that depends on the vocabulary is published by the worker's thread alone,
-    which gives it its order.
+    | transition | does |
+    | --- | --- |
+    | configure | loads the model, encodes the vocabulary, creates the publishers, tells the labels |
+    | activate | subscribes to the images |
+    | deactivate | unsubscribes; the image in work is still answered |
+    | cleanup, shutdown | removes the publishers and frees the model's memory |
+
+    Parameters can be read and set, and diagnostics are published, in every state.
     """
 
     def __init__(self) -> None:
-        """Load the model and start. Raises InputError when a parameter, file or device is wrong."""
-        super().__init__("errseg")
+        """Declare the parameters. Raises InputError when one is wrong."""
+        # Not LifecycleNode's own: it puts its services behind those of the parameters, one at a time, so that
+        # nobody could ask for the state while the model is loaded or names are encoded.
+        Node.__init__(self, "errseg")
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self._configuration = Parameters(self)
-        values = self._configuration.values
-        self._faults = FaultLog(lambda text: self.get_logger().error(text))
-        self.get_logger().info(f"loading {values.model}")
-        self._segmenter = _load(values)
-        self._log_model(values)
-        self._server = VocabularyServer(
-            self._segmenter.encode,
-            values.vocabulary,
-            mask_encoding=values.mask_encoding,
-            source=values.vocabulary_file or self._parameter_source,
-            max_classes=values.max_classes,
-            confidence_threshold=values.confidence_threshold,
-        )
-        self._worker = Worker(self._segment, self._publish_labels, self._on_error)
-        self._label_publishers = LabelPublishers(self, values.model)
-        self._cameras = {
-            camera: CameraPublishers(self, camera, values.class_confidence_encoding) for camera in values.cameras
-        }
-        self._monitors = {camera: CameraMonitor() for camera in values.cameras}
+        self._values = self._configuration.values  # what is to be in force; the parameters follow
+        self._source = self._values.vocabulary_file or self._parameter_source
+        self._history = History.first(self._values.mask_encoding)
+        self._pipeline: Pipeline | None = None
+        self._changing = threading.Lock()  # a change of parameters never meets a change of the pipeline
+        self._state, self._fault = "unconfigured", ""
+        self._starting = False
+        self._configuration.on_change(self._change)
         self._diagnostics = self.create_publisher(
             DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
         )
@@ -75,26 +61,104 @@ class SegmentationNode(Node):
             callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME),  # also while a simulation is paused
         )
-        self._publish_labels()
-        self._configuration.on_change(self._change)
-        message_type, topic, self._decode = _TRANSPORTS[values.image_transport]
-        self._images = [
-            self.create_subscription(
-                message_type,
-                f"{camera}/{topic}",
-                partial(self._receive, camera),
-                qos.image_input(),
-                callback_group=MutuallyExclusiveCallbackGroup(),
-                qos_overriding_options=qos.overridable(),
-            )
-            for camera in values.cameras
-        ]
-        self._worker.start()
-        self.get_logger().info(f"ready: waiting for {', '.join(image.topic_name for image in self._images)}")
+
+    def autostart(self) -> None:
+        """Configure and activate if the parameter `autostart` says so. Raises InputError with what is wrong."""
+        if not self._values.autostart:
+            self.get_logger().info("waiting to be configured")
+            return
+        self._starting = True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                raise InputError(self._fault)
+        self._starting = False
 
     def stop(self, timeout: float) -> bool:
         """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
-        return self._worker.stop(timeout)
+        return self._pipeline is None or self._pipeline.stop(timeout)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Fails, and changes nothing, when checkpoint, device or vocabulary are wrong."""
+        return self._transition("configure", "inactive", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe."""
+        return self._transition("activate", "active", self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and wait for the image in work."""
+        return self._transition("deactivate", "inactive", self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free what configure took."""
+        return self._transition("cleanup", "unconfigured", self._release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """The same for good; the process ends with a signal, not here."""
+        return self._transition("shutdown", "finalized", self._release)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After a transition that broke off: back to unconfigured, from where it can be tried again."""
+        try:
+            self._release()
+        except Exception as error:
+            self.get_logger().error(f"cleanup after an error failed: {type(error).__name__}: {error}")
+            self._state = "finalized"
+            return TransitionCallbackReturn.FAILURE
+        self._state = "unconfigured"
+        return TransitionCallbackReturn.SUCCESS
+
+    def _transition(self, name: str, goal: str, act: Callable[[], None]) -> TransitionCallbackReturn:
+        """rclpy swallows exceptions of transitions: this tells them."""
+        try:
+            act()
+        except InputError as error:  # the user's: the state stays
+            self._fail(f"{name} failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:
+            self.get_logger().debug(traceback.format_exc())
+            self._fail(f"{name} failed: {type(error).__name__}: {error}")
+            return TransitionCallbackReturn.ERROR
+        self._state, self._fault = goal, ""
+        return TransitionCallbackReturn.SUCCESS
+
+    def _fail(self, fault: str) -> None:
+        self._fault = fault
+        if not self._starting:  # else told by `autostart`
+            self.get_logger().error(fault)
+
+    def _configure(self) -> None:
+        values = self._values
+        self.get_logger().info(f"loading {values.model}")
+        segmenter = _load(values)
+        with self._changing:
+            values = self._values  # a change may have come in the meantime
+            self._pipeline = Pipeline(self, segmenter, values, self._history, self._source)
+        height, width = values.input_size
+        self.get_logger().info(
+            f"model {values.model} ({values.checkpoint or 'its own weights'}) on {segmenter.device}, "
+            f"input {height} x {width}, {len(values.vocabulary)} classes, max_classes {values.max_classes}"
+        )
+
+    def _activate(self) -> None:
+        assert self._pipeline is not None  # rcl's state machine sees to it
+        topics = self._pipeline.activate()
+        self.get_logger().info(f"ready: waiting for {', '.join(topics)}")
+
+    def _deactivate(self) -> None:
+        assert self._pipeline is not None
+        self._pipeline.deactivate()
+
+    def _release(self) -> None:
+        with self._changing:
+            pipeline, self._pipeline = self._pipeline, None
+            if pipeline is None:
+                return
+            self._history = pipeline.history
+        pipeline.deactivate()
+        pipeline.close()
+        del pipeline
+        _give_memory_back()
 
     @property
     def _parameter_source(self) -> str:
@@ -102,105 +166,39 @@ class SegmentationNode(Node):
 
     def _change(self, values: Values) -> None:
         """On a thread of the executor: put changed parameters in force. Raises InputError."""
-        if self._server.change(
-            values.vocabulary,
-            source=self._parameter_source,
-            max_classes=values.max_classes,
-            confidence_threshold=values.confidence_threshold,
-        ):
-            self._worker.notify()
-
-    def _publish_labels(self) -> None:
-        """On the worker's thread, between images: publish what changed since the last call."""
-        self._take_terms()
-
-    def _receive(self, camera: str, message: Any) -> None:
-        """On a thread of the executor: a camera's newest image."""
-        self._monitors[camera].receive()
-        if self._worker.submit(camera, message):
-            self._monitors[camera].drop(Drop.REPLACED)
-
-    def _segment(self, camera: str, message: Any) -> None:
-        """On the worker's thread: compute one image and publish its outputs."""
-        start = time.perf_counter()
-        image = self._decode(message)
-        decoded = time.perf_counter()
-        terms = self._take_terms()
-        timer = StageTimer(self._segmenter.device)
-        result = self._segmenter.segment(
-            [image],
-            terms.encoded,
-            max_classes=terms.max_classes,
-            confidence_threshold=terms.labels.threshold,
-            timer=timer,
-        )[0]
-        stages = {"decode": decoded - start, **timer.seconds()}
-        start = time.perf_counter()
-        self._cameras[camera].publish(message.header, image, result, terms.labels)
-        stages["publish"] = time.perf_counter() - start
-        self._monitors[camera].answer(stages, self._age(message.header))
-
-    def _age(self, header: Header) -> float:
-        """Seconds since the stamp by the node's clock, which may be a simulation's."""
-        now = self.get_clock().now()
-        return float((now - Time.from_msg(header.stamp, now.clock_type)).nanoseconds) / 1e9
+        with self._changing:
+            source = self._source if values.vocabulary == self._values.vocabulary else self._parameter_source
+            if self._pipeline is None:
+                self._history.ids.extend(values.vocabulary)  # what configure would refuse is refused now
+            else:
+                self._pipeline.change(values, source)
+            self._values, self._source = values, source
 
     def _report(self) -> None:
         """On a thread of the executor: publish the diagnostics."""
-        name, device = self.get_fully_qualified_name().lstrip("/"), str(self._segmenter.device)
-        values = self._configuration.values
+        pipeline, values, name = self._pipeline, self._values, self.get_fully_qualified_name().lstrip("/")
+        device = values.device if pipeline is None else str(pipeline.device)
+        monitors = pipeline.monitors if pipeline is not None and self._state == "active" else {}
         message = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
-        message.status = [
-            self._node_report(values).status(name, device),
-            *(
-                monitor.report(values.thresholds).status(f"{name}: {camera}", device)
-                for camera, monitor in self._monitors.items()
-            ),
-        ]
+        message.status = [self._node_report(pipeline, values).status(name, device)]
+        for camera in values.cameras:
+            report = monitors[camera].report(values.thresholds) if camera in monitors else Report(OK, self._state, {})
+            message.status.append(report.status(f"{name}: {camera}", device))
         self._diagnostics.publish(message)
 
-    def _node_report(self, values: Values) -> Report:
-        labels = self._server.labels
+    def _node_report(self, pipeline: Pipeline | None, values: Values) -> Report:
+        labels = (self._history if pipeline is None else pipeline.history).labels
         return Report(
-            OK,
-            "active",
+            ERROR if self._fault else OK,
+            self._fault or self._state,
             {
-                "state": "active",
+                "state": self._state,
                 "model": values.model,
-                "vocabulary version": str(labels.version),
-                "classes": str(len(labels.vocabulary)),
+                "vocabulary version": str(labels.version if labels else 0),
+                "classes": str(len(values.vocabulary)),
                 "max_classes": str(values.max_classes),
-                "confidence_threshold": str(labels.threshold),
+                "confidence_threshold": str(values.confidence_threshold),
             },
-        )
-
-    def _take_terms(self) -> Terms:
-        """Publish the labels that wait, and return the terms that they belong to."""
-        unpublished, terms = self._server.take()
-        for labels in unpublished:
-            self._label_publishers.publish(labels)
-        if unpublished:
-            for camera in self._cameras.values():
-                camera.set_classes(unpublished[-1].vocabulary.slugs)
-        return terms
-
-    def _on_error(self, camera: str | None, error: Exception) -> None:
-        """On the worker's thread."""
-        if camera is not None:
-            self._monitors[camera].drop(Drop.UNDECODABLE if isinstance(error, ImageError) else Drop.FAILED)
-        where = "labels" if camera is None else f"image of {camera}"
-        if isinstance(error, ImageError):
-            self._faults.report(f"{where} dropped: {error}")
-            return
-        if isinstance(error, torch.cuda.OutOfMemoryError):
-            torch.cuda.empty_cache()
-        self._faults.report(f"{where} failed: {type(error).__name__}: {error}")
-
-    def _log_model(self, values: Values) -> None:
-        height, width = values.input_size
-        self.get_logger().info(
-            f"model {values.model} ({values.checkpoint or 'its own weights'}) on {self._segmenter.device}, "
-            f"input {height} x {width}, {len(values.vocabulary)} classes, max_classes {values.max_classes}"
         )
 
 
@@ -215,3 +213,14 @@ def _load(values: Values) -> Segmenter:
         )
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(f"model {values.model} does not fit into the memory of {values.device}: {error}") from None
+
+
+def _give_memory_back() -> None:
+    """To the system: what PyTorch and the C library keep for themselves after the objects are gone."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    # glibc holds freed memory for each thread, and every configure may run on another one.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -54,6 +54,19 @@ class Terms:
     max_classes: int
 
 
+@dataclass(frozen=True)
+class History:
+    """What outlives a server: the ids ever given, and the labels last in force (None: none yet)."""
+
+    ids: ClassIds
+    labels: Labels | None
+
+    @classmethod
+    def first(cls, mask_encoding: str) -> History:
+        """Of a node that starts."""
+        return cls(ClassIds(CAPACITIES[mask_encoding]), None)
+
+
 class VocabularyServer:
     """Holds the terms in force and changes them."""
 
@@ -62,25 +75,28 @@ class VocabularyServer:
         encode: Callable[[Vocabulary], EncodedVocabulary],
         vocabulary: Vocabulary,
         *,
-        mask_encoding: str,
+        history: History,
         source: str,
         max_classes: int,
         confidence_threshold: float,
     ) -> None:
-        """Encode the first vocabulary, version 1. Raises ClassIdsExhausted."""
-        capacity = CAPACITIES[mask_encoding]
+        """Encode the first vocabulary: version 1, or where `history` goes on. Raises ClassIdsExhausted."""
         self._encode = encode
-        self._ids = ClassIds(capacity).extend(vocabulary)
-        labels = Labels(vocabulary, self._ids.of(vocabulary), capacity, 1, source, confidence_threshold)
+        self._ids = history.ids.extend(vocabulary)
+        ids, capacity = self._ids.of(vocabulary), self._ids.capacity
+        before = history.labels
+        version = 1 if before is None else before.version + (vocabulary != before.vocabulary)
+        labels = Labels(vocabulary, ids, capacity, version, source, confidence_threshold)
         self._terms = Terms(labels, encode(vocabulary), max_classes)
         self._unpublished = [labels]
         self._changing = threading.Lock()  # one change after the other
         self._swap = threading.Lock()  # held for assignments only
 
     @property
-    def labels(self) -> Labels:
-        """Those in force."""
-        return self._terms.labels
+    def history(self) -> History:
+        """For the server after this one."""
+        with self._swap:
+            return History(self._ids, self._terms.labels)
 
     def change(self, vocabulary: Vocabulary, *, source: str, max_classes: int, confidence_threshold: float) -> bool:
         """Put new terms in force, all at once. Returns whether there are new labels to be published.

@@ -18,7 +18,7 @@ class Worker:
     def __init__(
         self,
         on_image: Callable[[str, Any], None],
-        on_notice: Callable[[], None],
+        on_notice: Callable[[], object],
         on_error: Callable[[str | None, Exception], None],
     ) -> None:
         """
@@ -33,6 +33,8 @@ class Worker:
         # A dict keeps a key's place when its value is replaced: first in, longest waiting.
         self._waiting: dict[str, Any] = {}
         self._notified = False
+        self._paused = False
+        self._computing = False
         self._stopping = False
         self._changed = threading.Condition()
         # A daemon: an image that takes seconds does not keep the process alive.
@@ -42,26 +44,40 @@ class Worker:
         """Start computing."""
         self._thread.start()
 
+    def pause(self) -> None:
+        """Drop what waits and take no image until `resume`. Returns when the one in work has ended."""
+        with self._changed:
+            self._paused = True
+            self._waiting.clear()
+            self._changed.wait_for(lambda: not self._computing or self._stopping)
+
+    def resume(self) -> None:
+        """Take images again."""
+        with self._changed:
+            self._paused = False
+
     def submit(self, camera: str, message: Any) -> bool:
         """Put a camera's newest image in its place. Returns at once, and whether an older one had to go."""
         with self._changed:
+            if self._paused:
+                return False
             replaced = camera in self._waiting
             self._waiting[camera] = message
-            self._changed.notify()
+            self._changed.notify_all()
             return replaced
 
     def notify(self) -> None:
         """Have `on_notice` called: at once, or after the image that is being computed. Returns at once."""
         with self._changed:
             self._notified = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def stop(self, timeout: float) -> bool:
         """Compute no further image. Returns whether the thread ended within `timeout` seconds."""
         with self._changed:
             self._stopping = True
             self._waiting.clear()
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -75,13 +91,17 @@ class Worker:
                 notified, self._notified = self._notified, False
                 camera = next(iter(self._waiting), None)
                 message = None if camera is None else self._waiting.pop(camera)
+                self._computing = camera is not None
             if notified:
                 self._guarded(None, self._on_notice)
             if camera is not None:
                 self._guarded(camera, partial(self._on_image, camera, message))
             message = None  # not to hold an image while waiting for the next
+            with self._changed:
+                self._computing = False
+                self._changed.notify_all()
 
-    def _guarded(self, camera: str | None, work: Callable[[], None]) -> None:
+    def _guarded(self, camera: str | None, work: Callable[[], object]) -> None:
         try:
             work()
         except Exception as error:  # out of memory, a broken image: the next image may do

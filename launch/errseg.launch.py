@@ -28,6 +28,7 @@ STRING_PARAMETERS = {
     "device": "auto, cpu, cuda or cuda:N",
     "image_transport": "raw or compressed",
 }
+BOOLEAN_PARAMETERS = ("autostart", "use_sim_time")
 # Before Kilted, Fast DDS reads its profile from a variable of another name.
 OLD_FAST_DDS = ("humble", "iron", "jazzy")
 
@@ -39,6 +40,7 @@ def generate_launch_description() -> LaunchDescription:
         **STRING_PARAMETERS,
         "cameras": "names of the cameras, separated by commas",
         "image": "image topic of each camera, separated by commas; C/image by default",
+        "autostart": "true or false: configure and activate at start, or wait for a lifecycle manager",
         "use_sim_time": "true or false: take the time from /clock",
         "namespace": "namespace of the node",
         "log_level": "debug, info, warn, error or fatal",
@@ -72,7 +74,11 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             namespace=argument("namespace") or None,
             parameters=[
                 argument("params_file"),
-                *_overrides({name: argument(name) for name in STRING_PARAMETERS}, cameras, argument("use_sim_time")),
+                *_overrides(
+                    {name: argument(name) for name in STRING_PARAMETERS},
+                    cameras,
+                    {name: argument(name) for name in BOOLEAN_PARAMETERS},
+                ),
             ],
             remappings=_remappings(cameras or ["camera"], _list(argument("image"))),
             ros_arguments=["--log-level", log_level] if log_level else [],
@@ -82,14 +88,17 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     ]
 
 
-def _overrides(strings: dict[str, str], cameras: list[str], use_sim_time: str) -> list[dict[str, ParameterValue]]:
+def _overrides(
+    strings: dict[str, str], cameras: list[str], booleans: dict[str, str]
+) -> list[dict[str, ParameterValue]]:
     """The parameters that were given, with their types: a camera called `on` is no boolean."""
     given = {name: ParameterValue(text, value_type=str) for name, text in strings.items() if text}
     if cameras:
         names = TextSubstitution(text=json.dumps(cameras))
         given["cameras"] = ParameterValue(names, value_type=List[str])  # noqa: UP006
-    if use_sim_time:
-        given["use_sim_time"] = ParameterValue(TextSubstitution(text=use_sim_time), value_type=bool)
+    given |= {
+        name: ParameterValue(TextSubstitution(text=text), value_type=bool) for name, text in booleans.items() if text
+    }
     return [given] if given else []
 
 

@@ -142,7 +142,12 @@ def test_files_that_it_names_are_in_the_package() -> None:
 
 def test_given_arguments_come_after_the_file_with_their_types(launch: Launch) -> None:
     node, _ = launch.run(
-        params_file="own.yaml", model="errseg-b", device="cuda:1", cameras="on, off", use_sim_time="true"
+        params_file="own.yaml",
+        model="errseg-b",
+        device="cuda:1",
+        cameras="on, off",
+        autostart="false",
+        use_sim_time="true",
     )
     assert node.parameters == [
         "own.yaml",
@@ -150,6 +155,7 @@ def test_given_arguments_come_after_the_file_with_their_types(launch: Launch) ->
             "model": ParameterValue("errseg-b", value_type=str),
             "device": ParameterValue("cuda:1", value_type=str),
             "cameras": ParameterValue(TextSubstitution(text='["on", "off"]'), value_type=List[str]),  # noqa: UP006
+            "autostart": ParameterValue(TextSubstitution(text="false"), value_type=bool),
             "use_sim_time": ParameterValue(TextSubstitution(text="true"), value_type=bool),
         },
     ]

@@ -22,6 +22,7 @@ DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
 OWN = {"input_size": [480, 640], "max_classes": 32}
 """Of errseg-lite."""
 SCHEMA_TYPES = {
+    Parameter.Type.BOOL: "boolean",
     Parameter.Type.STRING: "string",
     Parameter.Type.DOUBLE: "number",
     Parameter.Type.INTEGER: "integer",
@@ -71,6 +72,7 @@ def test_defaults(start: Callable[..., Any]) -> None:
         latency_warn_ms=500.0,
         latency_error_ms=2000.0,
         stale_seconds=3.0,
+        autostart=True,
     )
     for name, declaration in DECLARED.items():
         descriptor = node.describe_parameter(name)

@@ -8,7 +8,7 @@ import torch
 
 from errseg_model import EncodedVocabulary, Vocabulary
 from errseg_ros.class_ids import ClassIdsExhausted
-from errseg_ros.vocabulary_server import Labels, VocabularyServer
+from errseg_ros.vocabulary_server import History, Labels, VocabularyServer
 
 ROAD = Vocabulary.parse(["road", "sky"])
 CAR = Vocabulary.parse(["car", "Road"])
@@ -18,10 +18,11 @@ def encode(vocabulary: Vocabulary) -> EncodedVocabulary:
     return EncodedVocabulary(vocabulary, torch.zeros(len(vocabulary), 4))
 
 
-def server(mask_encoding: str = "mono8", encode=encode) -> VocabularyServer:
-    return VocabularyServer(
-        encode, ROAD, mask_encoding=mask_encoding, source="test", max_classes=4, confidence_threshold=0.0
-    )
+def server(
+    mask_encoding: str = "mono8", encode=encode, vocabulary: Vocabulary = ROAD, history: History | None = None
+) -> VocabularyServer:
+    history = history or History.first(mask_encoding)
+    return VocabularyServer(encode, vocabulary, history=history, source="test", max_classes=4, confidence_threshold=0.0)
 
 
 def change(server: VocabularyServer, vocabulary: Vocabulary, *, max_classes: int = 4, threshold: float = 0.0) -> bool:
@@ -36,6 +37,17 @@ def test_the_first_vocabulary_has_version_1_and_is_to_be_published() -> None:
     labels, terms = server().take()
     assert [facts(each) for each in labels] == [(("road", "sky"), (0, 1), 1, "test", 0.0)]
     assert terms.labels is labels[0] and terms.encoded.vocabulary is ROAD and terms.max_classes == 4
+
+
+@pytest.mark.parametrize(("vocabulary", "ids", "version"), [(CAR, (2, 0), 2), (ROAD, (0, 1), 3)])
+def test_a_later_server_goes_on_with_ids_and_version(
+    vocabulary: Vocabulary, ids: tuple[int, ...], version: int
+) -> None:
+    first = server()
+    change(first, CAR)
+    second = server(vocabulary=vocabulary, history=first.history)
+    (labels,), _ = second.take()
+    assert (labels.ids, labels.version) == (ids, version)
 
 
 def test_changes_are_in_force_at_once_and_published_in_order() -> None:

@@ -120,6 +120,41 @@ def test_after_an_exception_the_next_image_is_computed(bench: Bench) -> None:
     assert bench.errors == [("a", "out of memory"), (None, "out of memory")]
 
 
+def test_a_pause_waits_for_the_image_in_work_and_takes_no_other(bench: Bench) -> None:
+    bench.worker.submit("a", 0)
+    bench.wait(lambda: len(bench.started) == 1)
+    bench.worker.submit("b", 0)
+    pausing = threading.Thread(target=bench.worker.pause)
+    pausing.start()
+    pausing.join(0.1)
+    assert pausing.is_alive()
+    bench.finish()
+    pausing.join(SECONDS)
+    assert not pausing.is_alive()
+    bench.worker.submit("a", 1)
+    bench.worker.notify()  # labels go on
+    bench.wait(lambda: bench.notices == 1)
+    assert bench.started == [("a", 0)]
+    bench.worker.resume()
+    bench.worker.submit("a", 2)
+    bench.wait(lambda: len(bench.started) == 2)
+    assert bench.started[1] == ("a", 2)
+
+
+def test_stop_ends_a_pause_that_waits() -> None:
+    bench = Bench()
+    bench.worker.start()
+    bench.worker.submit("a", 0)
+    bench.wait(lambda: len(bench.started) == 1)
+    pausing = threading.Thread(target=bench.worker.pause)
+    pausing.start()
+    assert not bench.worker.stop(0.05)
+    pausing.join(SECONDS)
+    assert not pausing.is_alive()
+    bench.finish()
+    assert bench.worker.stop(SECONDS)
+
+
 def test_stop_does_not_wait_longer_than_told_for_an_image() -> None:
     bench = Bench()
     bench.worker.start()

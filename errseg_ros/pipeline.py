@@ -1,0 +1,182 @@
+"""From the image to the outputs: what there is while the node is configured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from errseg_model import Segmenter
+from errseg_model.errors import ImageError
+from errseg_model.timing import StageTimer
+from errseg_ros import qos
+from errseg_ros.conversion import image_from_compressed, image_from_message
+from errseg_ros.diagnostics import CameraMonitor, Drop
+from errseg_ros.fault_log import FaultLog
+from errseg_ros.parameters import Values
+from errseg_ros.publishers import CameraPublishers, LabelPublishers
+from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
+from errseg_ros.worker import Worker
+
+# image_transport: message type, end of the topic, how a message becomes a picture
+_TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
+    "raw": (Image, "image", image_from_message),
+    "compressed": (CompressedImage, "image/compressed", image_from_compressed),
+}
+_CLOSE_SECONDS = 10.0
+
+
+class Pipeline:
+    """Segments the newest image of each camera under the vocabulary in force, while it is active.
+
+    Images come in on callback groups of their own, so that under an executor of several threads they flow
+    while new names are encoded. All that depends on the vocabulary is published by the worker's thread alone,
+    which gives it its order; labels are published also while no images flow.
+    """
+
+    def __init__(self, node: Node, segmenter: Segmenter, values: Values, history: History, source: str) -> None:
+        """Encode the vocabulary and create the publishers. Raises ClassIdsExhausted.
+
+        `history` is that of the pipeline before, `source` tells where the vocabulary comes from.
+        """
+        self._node = node
+        self._segmenter = segmenter
+        self._values = values
+        self._server = VocabularyServer(
+            segmenter.encode,
+            values.vocabulary,
+            history=history,
+            source=source,
+            max_classes=values.max_classes,
+            confidence_threshold=values.confidence_threshold,
+        )
+        self._faults = FaultLog(lambda text: node.get_logger().error(text))
+        self._label_publishers = LabelPublishers(node, values.model)
+        self._cameras = {
+            camera: CameraPublishers(node, camera, values.class_confidence_encoding) for camera in values.cameras
+        }
+        self._message_type, self._topic, self._decode = _TRANSPORTS[values.image_transport]
+        self._images: list[Subscription[Any]] = []
+        self.monitors: Mapping[str, CameraMonitor] = {}
+        """Of each camera, since it was activated last."""
+        self._worker = Worker(self._segment, self._take_terms, self._on_error)
+        self._worker.start()
+        self._worker.notify()
+
+    @property
+    def device(self) -> torch.device:
+        """Where images are computed."""
+        return self._segmenter.device
+
+    @property
+    def history(self) -> History:
+        """For the pipeline after this one."""
+        return self._server.history
+
+    def change(self, values: Values, source: str) -> None:
+        """Put changed parameters in force. Raises ClassIdsExhausted, or what fails; then nothing has changed."""
+        if self._server.change(
+            values.vocabulary,
+            source=source,
+            max_classes=values.max_classes,
+            confidence_threshold=values.confidence_threshold,
+        ):
+            self._worker.notify()
+
+    def activate(self) -> list[str]:
+        """Subscribe to the images. Returns their topics."""
+        self.monitors = {camera: CameraMonitor() for camera in self._values.cameras}
+        self._worker.resume()
+        for camera in self._values.cameras:
+            self._images.append(
+                self._node.create_subscription(
+                    self._message_type,
+                    f"{camera}/{self._topic}",
+                    partial(self._receive, camera, self.monitors[camera]),
+                    qos.image_input(),
+                    callback_group=MutuallyExclusiveCallbackGroup(),
+                    event_callbacks=qos.no_subscription_events(),
+                    qos_overriding_options=qos.overridable(),
+                )
+            )
+        return [image.topic_name for image in self._images]
+
+    def deactivate(self) -> None:
+        """Stop the flow: when this returns, no image is in work and no answer is published any more."""
+        while self._images:
+            self._node.destroy_subscription(self._images.pop())
+        self._worker.pause()
+
+    def close(self) -> None:
+        """End all that there is; needs `deactivate` before."""
+        self._worker.stop(_CLOSE_SECONDS)
+        self._label_publishers.destroy()
+        for camera in self._cameras.values():
+            camera.destroy()
+
+    def stop(self, timeout: float) -> bool:
+        """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
+        return self._worker.stop(timeout)
+
+    def _receive(self, camera: str, monitor: CameraMonitor, message: Any) -> None:
+        """On a thread of the executor: a camera's newest image."""
+        monitor.receive()
+        if self._worker.submit(camera, message):
+            monitor.drop(Drop.REPLACED)
+
+    def _segment(self, camera: str, message: Any) -> None:
+        """On the worker's thread: compute one image and publish its outputs."""
+        start = time.perf_counter()
+        image = self._decode(message)
+        decoded = time.perf_counter()
+        terms = self._take_terms()
+        timer = StageTimer(self.device)
+        result = self._segmenter.segment(
+            [image],
+            terms.encoded,
+            max_classes=terms.max_classes,
+            confidence_threshold=terms.labels.threshold,
+            timer=timer,
+        )[0]
+        stages = {"decode": decoded - start, **timer.seconds()}
+        start = time.perf_counter()
+        self._cameras[camera].publish(message.header, image, result, terms.labels)
+        stages["publish"] = time.perf_counter() - start
+        self.monitors[camera].answer(stages, self._age(message.header))
+
+    def _age(self, header: Header) -> float:
+        """Seconds since the stamp by the node's clock, which may be a simulation's."""
+        now = self._node.get_clock().now()
+        return float((now - Time.from_msg(header.stamp, now.clock_type)).nanoseconds) / 1e9
+
+    def _take_terms(self) -> Terms:
+        """On the worker's thread: publish the labels that wait, and return the terms that they belong to."""
+        unpublished, terms = self._server.take()
+        for labels in unpublished:
+            self._label_publishers.publish(labels)
+        if unpublished:
+            for camera in self._cameras.values():
+                camera.set_classes(unpublished[-1].vocabulary.slugs)
+        return terms
+
+    def _on_error(self, camera: str | None, error: Exception) -> None:
+        """On the worker's thread."""
+        bad = isinstance(error, ImageError)
+        if camera is not None:
+            self.monitors[camera].drop(Drop.UNDECODABLE if bad else Drop.FAILED)
+        where = "labels" if camera is None else f"image of {camera}"
+        if bad:
+            self._faults.report(f"{where} dropped: {error}")
+            return
+        if isinstance(error, torch.cuda.OutOfMemoryError):
+            torch.cuda.empty_cache()
+        self._faults.report(f"{where} failed: {type(error).__name__}: {error}")
