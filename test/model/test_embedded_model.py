@@ -49,7 +49,7 @@ def test_camvid(lite: Segmenter, shared: Path) -> None:
     miou = evaluate(lite, dataset).confusion.miou()
     other_words = read_renaming(ROOT / "config/evaluation/camvid_other_words.yaml")
     assert miou > 0.63
-    assert evaluate(lite, dataset, renamed=other_words).confusion.miou() > 0.9 * miou
+    assert evaluate(lite, dataset, renamed=other_words).confusion.miou() > 0.85 * miou
 
 
 def test_highway(lite: Segmenter, shared: Path) -> None:
