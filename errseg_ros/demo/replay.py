@@ -14,11 +14,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tqdm import tqdm
 from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import qos
+from errseg_ros.conversion import image_message
 from errseg_ros.demo.frames import SECOND, Frame, Source
 from errseg_ros.demo.node_process import NodeProcess
 from errseg_ros.demo.recording import Change, Inbox, Recording, ReplayError
@@ -115,13 +117,11 @@ class Camera:
         return self._inbox.recording(before, after, change)
 
     def _show(self, number: int, frame: Frame) -> None:
-        height, width = frame.image.shape[:2]
-        message = Image(height=height, width=width, step=width * 3, encoding="rgb8")
-        message.data = frame.image.tobytes()
-        message.header.frame_id = "camera"
+        header = Header(frame_id="camera")
         stamp = time.time_ns()
-        message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, SECOND)
-        self._inbox.add_sent(stamp, number, (height, width))
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, SECOND)
+        message = image_message(header, frame.image)
+        self._inbox.add_sent(stamp, number, (message.height, message.width))
         self._images.publish(message)
 
     def _show_until_answered(
