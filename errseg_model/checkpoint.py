@@ -43,6 +43,14 @@ def published_name(name: str) -> str:
     return PUBLISHED_PREFIX + name.replace(".mlp.dwconv.", ".mlp.dwconv.dwconv.")
 
 
+def existing_file(path: str | Path) -> Path:
+    """Return `path`. Raises CheckpointError when there is no such file."""
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist or is not a file")
+    return path
+
+
 def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
     """Copy the weights in a file into `parameters` (our names), all of them or none.
 
@@ -53,9 +61,7 @@ def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: unreadable file; or missing, surplus or wrongly shaped parameters, by the file's names.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint {path} does not exist or is not a file")
+    path = existing_file(path)
     if path.suffix == ".safetensors":
         weights, names = _read_safetensors(path), {name: name for name in parameters}
     else:

@@ -10,7 +10,7 @@ import open_clip
 import torch
 from torch import Tensor
 
-from errseg_model.checkpoint import CheckpointError, load_checkpoint
+from errseg_model.checkpoint import CheckpointError, existing_file, load_checkpoint
 from errseg_model.config import ModelConfig, model_config
 from errseg_model.network.errseg import ERRSeg
 from errseg_model.network.image_tower import ConvNeXtTower, EfficientNetLiteTower
@@ -58,14 +58,11 @@ def create_model(name: str, checkpoint: str | Path | None = None, *, random_weig
         TextTowerMissing: errseg-lite's text tower is not installed.
     """
     config = model_config(name)
-    if not random_weights:
-        # Before the towers are built: a missing file should not cost half a minute.
-        checkpoint = checkpoint or embedded_checkpoint(config)
-        if not Path(checkpoint).is_file():
-            raise CheckpointError(f"checkpoint {checkpoint} does not exist or is not a file")
+    # Before the towers are built: a missing file should not cost half a minute.
+    file = None if random_weights else existing_file(checkpoint or embedded_checkpoint(config))
     model = _build(config)
-    if checkpoint and not random_weights:
-        load_checkpoint(checkpoint, model.named_tensors())
+    if file is not None:
+        load_checkpoint(file, model.named_tensors())
     model.network.eval()
     return model
 
