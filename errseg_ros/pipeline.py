@@ -19,9 +19,9 @@ from errseg_model import Segmenter
 from errseg_model.errors import ImageError
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
-from errseg_ros.conversion import image_from_compressed, image_from_message
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
+from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
@@ -29,8 +29,8 @@ from errseg_ros.worker import Worker
 
 # image_transport: message type, end of the topic, how a message becomes a picture
 _TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
-    "raw": (Image, "image", image_from_message),
-    "compressed": (CompressedImage, "image/compressed", image_from_compressed),
+    "raw": (Image, "image", rgb_from_image),
+    "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
 }
 _CLOSE_SECONDS = 10.0
 

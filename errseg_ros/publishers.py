@@ -18,7 +18,7 @@ from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionC
 from errseg_model import SegmentationResult
 from errseg_model.visualization import overlay
 from errseg_ros import qos
-from errseg_ros.conversion import image_message, jpeg_message, mask_message, score_message
+from errseg_ros.image_messages import image_message, jpeg_message, mask_message, score_message
 from errseg_ros.vocabulary_server import Labels
 
 

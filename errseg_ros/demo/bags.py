@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cv_bridge import CvBridge
 from numpy.typing import NDArray
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
@@ -17,18 +16,17 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import LabelInfo
 
 from errseg_model.errors import InputError
-from errseg_ros.conversion import image_from_compressed, image_from_message
 from errseg_ros.demo.frames import Frame, Pace, SourceError
+from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
 from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_INFO_TOPIC, LABEL_TOPIC
 
 BAG_FILES = (".mcap", ".db3")
 
 # Message type and what makes a picture of it, by type name.
 _IMAGE_TYPES: dict[str, tuple[Any, Callable[[Any], NDArray[np.uint8]]]] = {
-    "sensor_msgs/msg/Image": (Image, image_from_message),
-    "sensor_msgs/msg/CompressedImage": (CompressedImage, image_from_compressed),
+    "sensor_msgs/msg/Image": (Image, rgb_from_image),
+    "sensor_msgs/msg/CompressedImage": (CompressedImage, rgb_from_compressed),
 }
-_BRIDGE = CvBridge()
 
 
 class BagSource:
@@ -126,7 +124,7 @@ class BagSource:
             if stamp > until:
                 break
             message = self._decode(data, Image)
-            labels[_stamp(message)] = np.array(_BRIDGE.imgmsg_to_cv2(message, "mono8"), np.uint8)
+            labels[_stamp(message)] = np.array(ids_from_image(message), np.uint8)
         return labels
 
     def _decode(self, data: bytes, message_type: Any) -> Any:

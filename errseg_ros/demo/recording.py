@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from cv_bridge import CvBridge
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, LabelInfo, VisionInfo
@@ -15,8 +14,7 @@ from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.demo.frames import SECOND
-
-_BRIDGE = CvBridge()
+from errseg_ros.image_decoding import ids_from_image
 
 
 class ReplayError(RuntimeError):
@@ -191,16 +189,17 @@ class Inbox:
 
 
 def _answer(stamp: int, sent: _Sent, parts: _Parts, vocabulary: Vocabulary, ids: tuple[int, ...]) -> Answer:
+    assert parts.mask is not None and parts.confidence is not None  # the image is answered
     mask = positions(parts.mask, ids)
     if mask.shape != sent.size:
         raise ReplayError(f"the mask of frame {sent.frame} is {mask.shape}, its image {sent.size}")
-    confidence = float(_BRIDGE.imgmsg_to_cv2(parts.confidence, "mono8").mean()) / 255
+    confidence = float(ids_from_image(parts.confidence).mean()) / 255
     return Answer(sent.frame, stamp, (parts.received_ns - stamp) / 1e6, vocabulary, mask, confidence)
 
 
 def positions(message: Any, ids: tuple[int, ...]) -> NDArray[np.uint16]:
     """The mask in positions of a vocabulary with these ids. Raises ReplayError for any other id."""
-    pixels = np.asarray(_BRIDGE.imgmsg_to_cv2(message, "passthrough"))
+    pixels = ids_from_image(message)
     unlabelled = int(np.iinfo(pixels.dtype).max)
     strange = len(ids) + 1
     table = np.full(unlabelled + 1, strange, np.uint16)

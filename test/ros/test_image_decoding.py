@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from errseg_model.errors import ImageError
-from errseg_ros.conversion import image_from_compressed, image_from_message, mask_message, score_message
+from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
 
 HEIGHT, WIDTH = 6, 8
 RGB = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -86,7 +85,7 @@ def message(encoding: str, pixels: np.ndarray, *, padding: int = 0, big_endian: 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_every_encoding_with_every_step_becomes_the_same_picture(encoding: str, padding: int, big_endian: bool) -> None:
     pixels, expected = ENCODINGS[encoding]
-    got = image_from_message(message(encoding, pixels, padding=padding, big_endian=big_endian))
+    got = rgb_from_image(message(encoding, pixels, padding=padding, big_endian=big_endian))
     assert got.dtype == np.uint8 and got.shape == (HEIGHT, WIDTH, 3)
     # One more or less: OpenCV rounds luma in its own way.
     assert np.abs(got.astype(int) - expected).max() <= (1 if "yu" in encoding or "yv" in encoding else 0)
@@ -97,20 +96,20 @@ def test_every_encoding_with_every_step_becomes_the_same_picture(encoding: str, 
 def test_small_and_odd_sizes(encoding: str, size: tuple[int, int]) -> None:
     pixels, expected = ENCODINGS[encoding]
     height, width = size
-    got = image_from_message(message(encoding, pixels[:height, :width], padding=3))
+    got = rgb_from_image(message(encoding, pixels[:height, :width], padding=3))
     assert np.array_equal(got, expected[:height, :width])
 
 
 def test_floats_outside_of_0_to_1_are_cut_off_and_what_is_no_number_is_black() -> None:
     pixels = np.array([[np.nan, np.inf, -np.inf, -3, 0, 0.5, 1, 300]], np.float32)
-    got = image_from_message(message("32FC1", pixels))
+    got = rgb_from_image(message("32FC1", pixels))
     assert got[0, :, 0].tolist() == [0, 0, 0, 0, 0, 128, 255, 255]
 
 
 def test_data_beyond_the_last_row_is_ignored() -> None:
     longer = message("rgb8", RGB)
     longer.data = array("B", bytes(longer.data) + b"tail")
-    assert np.array_equal(image_from_message(longer), RGB)
+    assert np.array_equal(rgb_from_image(longer), RGB)
 
 
 def broken(**changes: object) -> Image:
@@ -141,7 +140,7 @@ def broken(**changes: object) -> Image:
 )
 def test_a_message_that_is_no_picture_is_refused_with_what_was_expected(bad: Image, words: list[str]) -> None:
     with pytest.raises(ImageError) as error:
-        image_from_message(bad)
+        rgb_from_image(bad)
     text = str(error.value)
     assert all(word in text for word in words), text
     assert len(text) < 400 and "\n" not in text
@@ -158,7 +157,7 @@ PNG = cv2.imencode(".png", SMOOTH[..., ::-1])[1].tobytes()
 
 @pytest.mark.parametrize(("data", "tolerance"), [(JPEG, 12), (PNG, 0), (JPEG + bytes(100), 12)])
 def test_a_compressed_image_is_decoded_as_rgb(data: bytes, tolerance: int) -> None:
-    got = image_from_compressed(compressed(data))
+    got = rgb_from_compressed(compressed(data))
     assert np.abs(got.astype(int) - SMOOTH).mean() <= tolerance / 4
 
 
@@ -167,26 +166,18 @@ def test_a_compressed_image_is_decoded_as_rgb(data: bytes, tolerance: int) -> No
 )
 def test_a_compressed_image_that_is_cut_off_or_none_is_refused(data: bytes) -> None:
     with pytest.raises(ImageError, match=f"got {len(data)} bytes of format 'jpeg'"):
-        image_from_compressed(compressed(data))
+        rgb_from_compressed(compressed(data))
 
 
-@pytest.mark.parametrize(("dtype", "encoding", "unlabelled"), [("u1", "mono8", 255), ("u2", "mono16", 65535)])
-def test_the_mask_holds_ids(dtype: str, encoding: str, unlabelled: int) -> None:
-    header = Header(frame_id="front")
-    ids = np.full(65536, unlabelled, dtype)
-    ids[:3] = [7, 0, 200]
-    got = mask_message(header, np.array([[0, 1], [2, 65535], [1, 1]], np.uint16), ids)
-    assert (got.encoding, got.height, got.width, got.is_bigendian) == (encoding, 3, 2, 0)
-    assert got.step == 2 * np.dtype(dtype).itemsize and len(got.data) == got.step * got.height
-    assert np.frombuffer(got.data, dtype).tolist() == [7, 0, 200, unlabelled, 0, 0]
-    assert got.header == header
+@pytest.mark.parametrize("encoding", ["mono8", "8UC1", "mono16", "16UC1"])
+@pytest.mark.parametrize("big_endian", [False, True], ids=["little", "big"])
+def test_ids_are_read_as_they_are(encoding: str, big_endian: bool) -> None:
+    wide = encoding in ("mono16", "16UC1")
+    ids = np.array([[0, 1, 255], [65535 if wide else 7, 2, 3]], np.uint16 if wide else np.uint8)
+    got = ids_from_image(message(encoding, ids, padding=3, big_endian=big_endian))
+    assert got.dtype == ids.dtype and np.array_equal(got, ids)
 
 
-@pytest.mark.parametrize(
-    ("encoding", "dtype", "values"), [("mono8", "u1", [0, 128, 255, 1]), ("32FC1", "f4", [0.0, 0.5, 1.0, 0.0039])]
-)
-def test_scores_are_rounded_or_as_they_are(encoding: str, dtype: str, values: list[float]) -> None:
-    scores = np.array([[0.0, 0.5], [1.0, 0.0039]], np.float32)
-    got = score_message(Header(), scores, encoding)
-    assert (got.encoding, got.step) == (encoding, 2 * np.dtype(dtype).itemsize)
-    assert np.frombuffer(got.data, dtype) == pytest.approx(values)
+def test_an_image_in_colour_has_no_ids() -> None:
+    with pytest.raises(ImageError, match="mono8, 8UC1, mono16, 16UC1, got encoding 'rgb8'"):
+        ids_from_image(message("rgb8", RGB))

@@ -1,28 +1,40 @@
-"""Between ROS image messages and numpy.
+"""Image messages become numpy arrays: `rgb_from_image`, `rgb_from_compressed`, `ids_from_image`.
 
-In: `image_from_message` and `image_from_compressed` check a message and give (H, W, 3) uint8 RGB.
-Out: `mask_message`, `score_message`, `image_message`, `jpeg_message`.
-
-cv_bridge does the colours, but gets only what every version of it turns into the right picture: rows
-without padding, this machine's byte order, 8 bits. Version 1.13 reads padded rows askew, fails on big-endian
-data, takes 16UC1 for 8 bits and lacks half of the encodings; no version scales floats.
+Imports no ROS: a message is any object with the fields of sensor_msgs/Image or CompressedImage, be it from rclpy or
+read from a bag by rosbags. OpenCV does the colours. cv_bridge would too, but its versions read padded rows askew,
+fail on big-endian data or lack half of the encodings, and the compiled ones want the NumPy that they were built with.
 """
 
 from __future__ import annotations
 
-import array
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from cv_bridge import CvBridge, CvBridgeError
 from numpy.typing import NDArray
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 
 from errseg_model.errors import ImageError
+
+
+class ImageLike(Protocol):
+    """The fields of sensor_msgs/Image that are read."""
+
+    height: int
+    width: int
+    encoding: str
+    is_bigendian: int
+    step: int
+    data: Any
+    """Anything with a buffer of bytes."""
+
+
+class CompressedImageLike(Protocol):
+    """The fields of sensor_msgs/CompressedImage that are read."""
+
+    format: str
+    data: Any
 
 
 @dataclass(frozen=True)
@@ -54,41 +66,51 @@ def _encodings() -> dict[str, _Encoding]:
 
 
 _ENCODINGS = _encodings()
-# What not every version of cv_bridge turns into rgb8.
-_OPENCV_CODES = {
+_TO_RGB = {
+    "mono8": cv2.COLOR_GRAY2RGB,
+    "bgr8": cv2.COLOR_BGR2RGB,
+    "rgba8": cv2.COLOR_RGBA2RGB,
+    "bgra8": cv2.COLOR_BGRA2RGB,
+    "bayer_rggb8": cv2.COLOR_BayerBG2RGB,  # OpenCV names a pattern by its second row and column
+    "bayer_bggr8": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg8": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
     "uyvy": cv2.COLOR_YUV2RGB_UYVY,
     "yuyv": cv2.COLOR_YUV2RGB_YUYV,
-    "bayer_grbg8": cv2.COLOR_BayerGB2RGB,
 }
-_BRIDGE = CvBridge()
+_ID_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
 _PADDING = 4096  # bytes that may follow the end of a JPEG or PNG
-_JPEG_QUALITY = 90  # of 100: small letters stay sharp
 
 
-def image_from_message(message: Image) -> NDArray[np.uint8]:
+def rgb_from_image(message: ImageLike) -> NDArray[np.uint8]:
     """The picture (H, W, 3) uint8 RGB of a sensor_msgs/Image; may share the message's memory.
 
     16 bit values are scaled to 8 bits (65535 becomes 255). Floats are taken as 0..1; what lies outside is cut
     off, and NaN and infinity are 0. Raises ImageError.
     """
     encoding = _check(message)
-    row = message.width * encoding.channels * encoding.dtype.itemsize
-    plain = encoding.dtype == np.uint8 and message.step == row and not message.is_bigendian
-    if plain and message.encoding == encoding.reduced and encoding.reduced not in _OPENCV_CODES:
-        return _through_bridge(message)
-    pixels = _pixels(message, encoding, row)
+    pixels = _pixels(message, encoding)
     if encoding.dtype != np.uint8:
         pixels = _to_8_bits(pixels)
-    code = _OPENCV_CODES.get(encoding.reduced)
-    if code is None:
-        return _through_bridge(_message(message.header, pixels, encoding.reduced))
+    if encoding.reduced == "rgb8":
+        return pixels
     try:
-        return np.asarray(cv2.cvtColor(pixels, code), np.uint8)
+        return np.asarray(cv2.cvtColor(pixels, _TO_RGB[encoding.reduced]), np.uint8)
     except cv2.error as error:
         raise _not_convertible(message, error) from None
 
 
-def image_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
+def ids_from_image(message: ImageLike) -> NDArray[np.integer[Any]]:
+    """The ids (H, W) of a mask or a label image, uint8 (mono8, 8UC1) or uint16 (mono16, 16UC1). Raises ImageError."""
+    if message.encoding not in _ID_ENCODINGS:
+        raise ImageError(
+            f"expected an image of ids, {', '.join(_ID_ENCODINGS)}, got encoding {message.encoding[:40]!r}"
+        )
+    pixels: NDArray[np.integer[Any]] = _pixels(message, _check(message))[..., 0]
+    return pixels
+
+
+def rgb_from_compressed(message: CompressedImageLike) -> NDArray[np.uint8]:
     """The picture (H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage (JPEG, PNG). Raises ImageError."""
     data = np.frombuffer(message.data, np.uint8)
     try:
@@ -103,45 +125,13 @@ def image_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def mask_message(header: Header, mask: NDArray[np.uint16], ids: NDArray[np.generic]) -> Image:
-    """The mask with class ids.
-
-    Args:
-        header: of the image that the mask was computed from.
-        mask: (H, W) positions in the vocabulary.
-        ids: (65536,) id of every position; uint8 gives a mono8 message, uint16 a mono16 message.
-    """
-    return _message(header, ids[mask], "mono8" if ids.dtype == np.uint8 else "mono16")
-
-
-def score_message(header: Header, scores: NDArray[np.float32], encoding: str) -> Image:
-    """Scores (H, W) in 0..1 as they are (32FC1), or rounded to 0..255 (mono8)."""
-    if encoding == "mono8":
-        return _message(header, cv2.convertScaleAbs(scores, alpha=255), encoding)
-    return _message(header, scores, encoding)
-
-
-def image_message(header: Header, image: NDArray[np.uint8]) -> Image:
-    """A picture (H, W, 3) RGB as it is (rgb8)."""
-    return _message(header, image, "rgb8")
-
-
-def jpeg_message(header: Header, image: NDArray[np.uint8]) -> CompressedImage:
-    """A picture (H, W, 3) RGB as JPEG. For people only: JPEG changes values."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
-    message = CompressedImage(header=header, format="jpeg")
-    message.data = _bytes(jpeg)
-    return message
-
-
 def _is_whole(data: NDArray[np.uint8]) -> bool:
     """Whether a JPEG or PNG has its end, after which there may be some padding; OpenCV fills up what is missing."""
     end = b"\xff\xd9" if data[:2].tobytes() == b"\xff\xd8" else b"IEND"
     return end in data[-_PADDING:].tobytes()
 
 
-def _check(message: Image) -> _Encoding:
+def _check(message: ImageLike) -> _Encoding:
     encoding = _ENCODINGS.get(message.encoding)
     if encoding is None:
         raise ImageError(f"encoding {message.encoding[:40]!r} cannot be turned into rgb8; publish rgb8 or bgr8")
@@ -161,8 +151,9 @@ def _check(message: Image) -> _Encoding:
     return encoding
 
 
-def _pixels(message: Image, encoding: _Encoding, row: int) -> NDArray[Any]:
+def _pixels(message: ImageLike, encoding: _Encoding) -> NDArray[Any]:
     """The pixels (H, W, channels) in this machine's byte order, of any step."""
+    row = message.width * encoding.channels * encoding.dtype.itemsize
     rows = np.frombuffer(message.data, np.uint8, message.step * message.height).reshape(message.height, -1)
     pixels = np.ascontiguousarray(rows[:, :row]).view(encoding.dtype)
     if bool(message.is_bigendian) != (sys.byteorder == "big"):
@@ -182,34 +173,8 @@ def _scaled(pixels: NDArray[Any], factor: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.convertScaleAbs(pixels, alpha=factor), np.uint8).reshape(pixels.shape)
 
 
-def _through_bridge(message: Image) -> NDArray[np.uint8]:
-    try:
-        return np.asarray(_BRIDGE.imgmsg_to_cv2(message, "rgb8"), np.uint8)
-    except (CvBridgeError, cv2.error, KeyError, ValueError) as error:
-        raise _not_convertible(message, error) from None
-
-
-def _not_convertible(message: Image, error: Exception) -> ImageError:
+def _not_convertible(message: ImageLike, error: Exception) -> ImageError:
     return ImageError(
         f"{message.width} x {message.height} pixels of {message.encoding} cannot be turned into rgb8: "
         f"{' '.join(str(error).split())[:200]}"
     )
-
-
-def _message(header: Header, pixels: NDArray[np.generic], encoding: str) -> Image:
-    """An image message without padding. Its header is the given one, its bytes are a copy."""
-    message = Image()
-    message.header = header
-    message.height, message.width = pixels.shape[:2]
-    message.encoding = encoding
-    message.is_bigendian = int(sys.byteorder == "big")
-    message.data = _bytes(pixels)
-    message.step = len(message.data) // message.height
-    return message
-
-
-def _bytes(values: NDArray[np.generic]) -> array.array[int]:
-    # Every other type is copied byte by byte through Python: 1000 times slower.
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    return data
