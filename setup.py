@@ -21,6 +21,12 @@ def shared_files(folder: str, *patterns: str) -> list[tuple[str, list[str]]]:
     return sorted(found.items())
 
 
+def requirements(name: str) -> list[str]:
+    """The packages of a file in requirements/."""
+    lines = (ROOT / "requirements" / name).read_text(encoding="utf-8").splitlines()
+    return [line.partition("#")[0].strip() for line in lines if not line.startswith("#")]
+
+
 setup(
     name=PACKAGE,
     version="0.1.0",
@@ -32,9 +38,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     install_requires=["setuptools"],
+    extras_require={"fleet": requirements("fleet.txt")},
     packages=find_packages(include=["errseg_model", "errseg_model.*", "errseg_ros", "errseg_ros.*"]),
     package_data={
-        "": ["py.typed", "*.json", "*.yaml", "*.md"],
+        "": ["py.typed", "*.json", "*.yaml", "*.md", "*.j2", "*.css"],
         "errseg_model": ["configs/*.json", "weights/*"],
     },
     data_files=[
@@ -49,6 +56,8 @@ setup(
             "errseg_node = errseg_ros.node:main",
             "sample_bag = errseg_ros.sample_bag:main",
             "errseg_demo = errseg_ros.demo.main:main",
+            "evaluate_bag = errseg_ros.evaluate_bag.main:main",
+            "replay_bag = errseg_ros.replay_bag.main:main",
         ],
     },
     zip_safe=False,
