@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -15,10 +18,11 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_model import Segmenter
+from errseg_model import SegmentationResult, Segmenter
 from errseg_model.errors import ImageError
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
+from errseg_ros.batches import fastest_batch, in_batches
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
@@ -33,6 +37,25 @@ _TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
     "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
 }
 _CLOSE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A camera's image, ready to be computed."""
+
+    camera: str
+    header: Header
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What an image became, and the seconds that each stage took: of its whole batch."""
+
+    result: SegmentationResult
+    stages: Mapping[str, float]
 
 
 class Pipeline:
@@ -68,7 +91,7 @@ class Pipeline:
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
-        self._worker = Worker(self._segment, self._take_terms, self._on_error)
+        self._worker = Worker(self._compute, self._take_terms, self._on_error, self._measure_batch())
         self._worker.start()
         self._worker.notify()
 
@@ -133,25 +156,66 @@ class Pipeline:
         if self._worker.submit(camera, message):
             monitor.drop(Drop.REPLACED)
 
-    def _segment(self, camera: str, message: Any) -> None:
-        """On the worker's thread: compute one image and publish its outputs."""
-        start = time.perf_counter()
-        image = self._decode(message)
-        decoded = time.perf_counter()
+    def _compute(self, messages: Sequence[tuple[str, Any]]) -> None:
+        """On the worker's thread: compute one image of each of these cameras, and publish the outputs."""
+        pictures = [picture for camera, message in messages if (picture := self._picture(camera, message))]
+        if not pictures:
+            return
         terms = self._take_terms()
-        timer = StageTimer(self.device)
-        result = self._segmenter.segment(
-            [image],
-            terms.encoded,
-            max_classes=terms.max_classes,
-            confidence_threshold=terms.labels.threshold,
-            timer=timer,
-        )[0]
-        stages = {"decode": decoded - start, **timer.seconds()}
+        for picture, answer in in_batches(partial(self._segment, terms), pictures):
+            if isinstance(answer, Exception):
+                self._worker.report((picture.camera,), answer)
+                continue
+            try:
+                self._publish(picture, answer, terms)
+            except Exception as error:  # of one camera: the others' answers are to come
+                self._worker.report((picture.camera,), error)
+
+    def _picture(self, camera: str, message: Any) -> _Picture | None:
+        """The message decoded; None where that fails."""
         start = time.perf_counter()
-        self._cameras[camera].publish(message.header, image, result, terms.labels)
-        stages["publish"] = time.perf_counter() - start
-        self.monitors[camera].answer(stages, self._age(message.header))
+        try:
+            image = self._decode(message)
+        except Exception as error:  # of one camera: the others' images are to be computed
+            self._worker.report((camera,), error)
+            return None
+        return _Picture(camera, message.header, image, time.perf_counter() - start)
+
+    def _segment(self, terms: Terms, pictures: Sequence[_Picture]) -> list[_Answer]:
+        timer = StageTimer(self.device)
+        try:
+            results = self._segmenter.segment(
+                [picture.image for picture in pictures],
+                terms.encoded,
+                max_classes=terms.max_classes,
+                confidence_threshold=terms.labels.threshold,
+                timer=timer,
+            )
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            if len(pictures) > 1:
+                self._worker.batch = len(pictures) // 2
+                self._faults.report(
+                    f"{len(pictures)} images together do not fit into the memory of {self.device}: "
+                    f"{self._worker.batch} at a time from now on"
+                )
+            raise
+        return [_Answer(result, timer.seconds()) for result in results]
+
+    def _publish(self, picture: _Picture, answer: _Answer, terms: Terms) -> None:
+        start = time.perf_counter()
+        self._cameras[picture.camera].publish(picture.header, picture.image, answer.result, terms.labels)
+        publish = time.perf_counter() - start
+        stages = {"decode": picture.decode_seconds, **answer.stages, "publish": publish}
+        self.monitors[picture.camera].answer(stages, self._age(picture.header))
+
+    def _measure_batch(self) -> int:
+        """How many cameras' images are computed together."""
+        if self.device.type == "cpu":  # measured: no faster, and the first answer waits for the last image
+            return 1
+        image = np.zeros((*self._segmenter.config.input_size, 3), np.uint8)
+        encoded = self._segmenter.encode(self._values.vocabulary)
+        return fastest_batch(lambda size: self._segmenter.segment([image] * size, encoded), len(self._cameras))
 
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""
@@ -168,12 +232,12 @@ class Pipeline:
                 camera.set_classes(unpublished[-1].vocabulary.slugs)
         return terms
 
-    def _on_error(self, camera: str | None, error: Exception) -> None:
-        """On the worker's thread."""
+    def _on_error(self, cameras: Sequence[str], error: Exception) -> None:
+        """On the worker's thread: the images of these cameras get no answer; without a camera, labels failed."""
         bad = isinstance(error, ImageError)
-        if camera is not None:
+        for camera in cameras:
             self.monitors[camera].drop(Drop.UNDECODABLE if bad else Drop.FAILED)
-        where = "labels" if camera is None else f"image of {camera}"
+        where = f"image of {', '.join(cameras)}" if cameras else "labels"
         if bad:
             self._faults.report(f"{where} dropped: {error}")
             return

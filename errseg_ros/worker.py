@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 
 class Worker:
-    """Computes the newest image of each camera, one after the other, on a thread of its own.
+    """Computes the newest image of each camera on a thread of its own, as many at a time as `batch` says.
 
-    Each camera has one place: an image that comes while another waits there takes it over. The camera that
-    waits longest is next; a newer image does not send its camera back in the queue, so that none starves.
+    Each camera has one place: an image that comes while another waits there takes it over. The cameras that
+    wait longest are next; a newer image does not send its camera back in the queue, so that none starves.
     """
 
     def __init__(
         self,
-        on_image: Callable[[str, Any], None],
+        on_images: Callable[[Sequence[tuple[str, Any]]], None],
         on_notice: Callable[[], object],
-        on_error: Callable[[str | None, Exception], None],
+        on_error: Callable[[Sequence[str], Exception], None],
+        batch: int = 1,
     ) -> None:
         """
         Args:
-            on_image: computes the message of a camera.
-            on_notice: called between two images after `notify`.
-            on_error: told of an exception of the two others (None: `on_notice`); the next image goes on.
+            on_images: computes (camera, message) of one camera or of several, the longest waiting first.
+            on_notice: called between two calls of `on_images` after `notify`.
+            on_error: told of an exception of the two others, with the cameras whose images are lost by it; the
+                next images go on.
+            batch: images that are computed together at most.
         """
-        self._on_image = on_image
+        self.batch = batch
+        """May be changed on the worker's thread."""
+        self._on_images = on_images
         self._on_notice = on_notice
         self._on_error = on_error
         # A dict keeps a key's place when its value is replaced: first in, longest waiting.
@@ -66,6 +72,11 @@ class Worker:
             self._changed.notify_all()
             return replaced
 
+    def report(self, cameras: Sequence[str], error: Exception) -> None:
+        """Tell `on_error`. While the worker stops, nothing that fails is news."""
+        if not self._stopping:
+            self._on_error(cameras, error)
+
     def notify(self) -> None:
         """Have `on_notice` called: at once, or after the image that is being computed. Returns at once."""
         with self._changed:
@@ -89,21 +100,20 @@ class Worker:
                 if self._stopping:
                     return
                 notified, self._notified = self._notified, False
-                camera = next(iter(self._waiting), None)
-                message = None if camera is None else self._waiting.pop(camera)
-                self._computing = camera is not None
+                cameras = tuple(islice(self._waiting, self.batch))
+                images = [(camera, self._waiting.pop(camera)) for camera in cameras]
+                self._computing = bool(images)
             if notified:
-                self._guarded(None, self._on_notice)
-            if camera is not None:
-                self._guarded(camera, partial(self._on_image, camera, message))
-            message = None  # not to hold an image while waiting for the next
+                self._guarded((), self._on_notice)
+            if images:
+                self._guarded(cameras, partial(self._on_images, images))
+            del images  # not to hold them while waiting for the next
             with self._changed:
                 self._computing = False
                 self._changed.notify_all()
 
-    def _guarded(self, camera: str | None, work: Callable[[], object]) -> None:
+    def _guarded(self, cameras: Sequence[str], work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception as error:  # out of memory, a broken image: the next image may do
-            if not self._stopping:  # while stopping, nothing that fails is news
-                self._on_error(camera, error)
+        except Exception as error:  # the next images may do
+            self.report(cameras, error)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -14,18 +14,20 @@ SECONDS = 10
 class Bench:
     """A worker whose images take until the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int = 1) -> None:
         self.started: list[tuple[str, Any]] = []
+        self.batches: list[int] = []
         self.notices = 0
-        self.errors: list[tuple[str | None, str]] = []
+        self.errors: list[tuple[tuple[str, ...], str]] = []
         self.fail: Callable[[], None] = lambda: None
         self._changed = threading.Condition()
         self._permits = 0
-        self.worker = Worker(self._image, self._notice, self._error)
+        self.worker = Worker(self._images, self._notice, self._error, batch)
 
-    def _image(self, camera: str, message: Any) -> None:
+    def _images(self, images: Sequence[tuple[str, Any]]) -> None:
         with self._changed:
-            self.started.append((camera, message))
+            self.started.extend(images)
+            self.batches.append(len(images))
             self._changed.notify_all()
             assert self._changed.wait_for(lambda: self._permits > 0, SECONDS)
             self._permits -= 1
@@ -37,9 +39,9 @@ class Bench:
             self._changed.notify_all()
         self.fail()
 
-    def _error(self, camera: str | None, error: Exception) -> None:
+    def _error(self, cameras: Sequence[str], error: Exception) -> None:
         with self._changed:
-            self.errors.append((camera, str(error)))
+            self.errors.append((tuple(cameras), str(error)))
             self._changed.notify_all()
 
     def finish(self, images: int = 1) -> None:
@@ -88,6 +90,21 @@ def test_the_camera_that_waits_longest_is_next_however_fast_another_one_is(bench
     assert bench.started[1] == ("fast", (1, 9))
 
 
+def test_images_that_wait_are_computed_together_the_longest_waiting_first() -> None:
+    bench = Bench(batch=3)
+    bench.worker.start()
+    bench.worker.submit("a", 0)
+    bench.wait(lambda: len(bench.started) == 1)
+    for camera in ("d", "c", "b", "a", "d"):
+        bench.worker.submit(camera, 1)
+    bench.finish(2)
+    bench.wait(lambda: len(bench.started) == 5)
+    assert [camera for camera, _ in bench.started] == ["a", "d", "c", "b", "a"]
+    assert bench.batches == [1, 3, 1]
+    bench.finish(1)
+    assert bench.worker.stop(SECONDS)
+
+
 def test_a_notice_waits_for_the_image_in_work_and_comes_before_the_next(bench: Bench) -> None:
     bench.worker.submit("a", 0)
     bench.wait(lambda: len(bench.started) == 1)
@@ -117,7 +134,7 @@ def test_after_an_exception_the_next_image_is_computed(bench: Bench) -> None:
     bench.fail = lambda: None
     bench.worker.submit("a", 1)
     bench.wait(lambda: len(bench.started) == 2)
-    assert bench.errors == [("a", "out of memory"), (None, "out of memory")]
+    assert bench.errors == [(("a",), "out of memory"), ((), "out of memory")]
 
 
 def test_a_pause_waits_for_the_image_in_work_and_takes_no_other(bench: Bench) -> None:

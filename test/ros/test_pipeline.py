@@ -1,0 +1,183 @@
+"""Several cameras' images as one batch: the node's pipeline with the embedded model, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+import torch
+from rclpy.context import Context
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+
+from errseg_model import SegmentationResult, Segmenter
+from errseg_ros.diagnostics import Thresholds
+from errseg_ros.parameters import Parameters
+from errseg_ros.pipeline import Pipeline
+from errseg_ros.publishers import CameraPublishers
+from errseg_ros.vocabulary_server import History
+
+CAMERAS = ("left", "front", "right")
+SECONDS = 30
+
+
+def picture(seed: int, size: tuple[int, int] = (48, 64)) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (*size, 3), np.uint8)
+    return cv2.GaussianBlur(noise, (0, 0), 5)
+
+
+def message(image: np.ndarray, encoding: str = "rgb8") -> Image:
+    height, width = image.shape[:2]
+    result = Image(height=height, width=width, encoding=encoding, step=3 * width)
+    result.data = array("B", image.tobytes())
+    return result
+
+
+class Recorder(Segmenter):
+    """The embedded model; notes the sizes of its batches, waits where it is told to, fails where it is told to."""
+
+    def record(self, room: int = 100) -> None:
+        self.room = room
+        self.batches: list[int] = []
+        self.free = threading.Event()
+        self.started = threading.Event()
+
+    def segment(self, images: Sequence[Any], *arguments: Any, **options: Any) -> list[SegmentationResult]:
+        self.batches.append(len(images))
+        self.started.set()
+        assert self.free.wait(SECONDS)
+        if len(images) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return super().segment(images, *arguments, **options)
+
+
+@pytest.fixture
+def node(ros_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Node]:
+    for name in ("ROS_LOG_DIR", "ROS_AUTOMATIC_DISCOVERY_RANGE"):
+        monkeypatch.setenv(name, ros_environment[name])
+    context = Context()
+    arguments = ["--ros-args", "-p", f"cameras:=[{', '.join(CAMERAS)}]", "-p", "input_size:=[64, 64]"]
+    rclpy.init(args=arguments, context=context, domain_id=int(ros_environment["ROS_DOMAIN_ID"]))
+    yield Node("errseg", context=context)
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentationResult]]:
+    """Camera and result of everything that is published."""
+    published: list[tuple[str, SegmentationResult]] = []
+
+    def publish(self: Any, header: Any, image: Any, result: SegmentationResult, labels: Any) -> None:
+        published.append((self._camera, result))
+
+    monkeypatch.setattr(CameraPublishers, "publish", publish)
+    return published
+
+
+@pytest.fixture
+def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Pipeline, Recorder]]]:
+    """An active pipeline that computes three images together, with the model that it uses."""
+    pipelines = []
+
+    def make(room: int = 100) -> tuple[Pipeline, Recorder]:
+        monkeypatch.setattr(Pipeline, "_measure_batch", lambda self: 3)
+        segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64))
+        assert isinstance(segmenter, Recorder)
+        segmenter.record(room)
+        values = Parameters(node).values
+        pipeline = Pipeline(node, segmenter, values, History.first("mono8"), "test")
+        pipelines.append((pipeline, segmenter))
+        pipeline.activate()
+        return pipeline, segmenter
+
+    yield make
+    for pipeline, segmenter in pipelines:
+        segmenter.free.set()
+        pipeline.deactivate()
+        pipeline.close()
+
+
+def receive(pipeline: Pipeline, camera: str, image: Image) -> None:
+    pipeline._receive(camera, pipeline.monitors[camera], image)
+
+
+def wait_for(answers: list[Any], count: int) -> None:
+    end = time.monotonic() + SECONDS
+    while len(answers) < count:
+        assert time.monotonic() < end, f"{len(answers)} of {count} answers"
+        time.sleep(0.01)
+
+
+def counts(pipeline: Pipeline, camera: str) -> tuple[str, ...]:
+    values = pipeline.monitors[camera].report(Thresholds(1e9, 1e9, 1e9)).values
+    names = ("received", "answered", "dropped: undecodable", "dropped: failed")
+    return tuple(values[name] for name in names)
+
+
+def test_images_that_wait_together_are_one_batch_and_get_the_answers_they_would_get_alone(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[tuple[str, SegmentationResult]]
+) -> None:
+    pipeline, segmenter = start()
+    receive(pipeline, "left", message(picture(0)))
+    assert segmenter.started.wait(SECONDS)
+    images = {"right": picture(1), "left": picture(2, (40, 80)), "front": picture(3)}
+    for camera, image in images.items():
+        receive(pipeline, camera, message(image))
+    segmenter.free.set()
+    wait_for(answers, 4)
+    assert segmenter.batches == [1, 3]
+    assert [camera for camera, _ in answers] == ["left", *images]
+    segmenter.set_vocabulary(answers[0][1].vocabulary)
+    for camera, result in answers[1:]:
+        alone = segmenter(images[camera])
+        assert result.mask.shape == images[camera].shape[:2]
+        assert np.abs(result.logits - alone.logits).max() < 1e-4
+        assert (result.mask == alone.mask).mean() > 0.999
+
+
+def test_a_bad_image_leaves_the_batch_and_the_others_are_answered(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[Any]
+) -> None:
+    pipeline, segmenter = start()
+    receive(pipeline, "left", message(picture(0)))
+    assert segmenter.started.wait(SECONDS)
+    receive(pipeline, "left", message(picture(1)))
+    receive(pipeline, "front", message(picture(2), "no encoding"))
+    receive(pipeline, "right", message(picture(3)))
+    segmenter.free.set()
+    wait_for(answers, 3)
+    assert segmenter.batches == [1, 2]
+    assert [camera for camera, _ in answers] == ["left", "left", "right"]
+    assert counts(pipeline, "front") == ("1", "0", "1", "0")
+    assert counts(pipeline, "left") == ("2", "2", "0", "0")
+
+
+def test_what_does_not_fit_together_is_computed_in_smaller_batches_from_then_on(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipeline, segmenter = start(room=2)
+    receive(pipeline, "left", message(picture(0)))
+    assert segmenter.started.wait(SECONDS)
+    for camera in CAMERAS:
+        receive(pipeline, camera, message(picture(1)))
+    segmenter.free.set()
+    wait_for(answers, 4)
+    assert segmenter.batches == [1, 3, 1, 2]
+    assert sorted(camera for camera, _ in answers[1:]) == sorted(CAMERAS)
+    segmenter.free.clear()
+    segmenter.started.clear()
+    receive(pipeline, "left", message(picture(0)))
+    assert segmenter.started.wait(SECONDS)
+    for camera in CAMERAS:
+        receive(pipeline, camera, message(picture(1)))
+    segmenter.free.set()
+    wait_for(answers, 8)
+    assert segmenter.batches[4:] == [1, 1, 1, 1]  # half of three
+    assert capfd.readouterr().err.count("3 images together do not fit into the memory of cpu") == 1
