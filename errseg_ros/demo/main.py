@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import random
 import re
 import shutil
 import signal
@@ -28,6 +26,7 @@ from errseg_model.vocabulary import Vocabulary
 from errseg_ros.class_ids import CAPACITIES
 from errseg_ros.demo.bags import BagSource
 from errseg_ros.demo.frames import Pace, Source
+from errseg_ros.demo.isolation import isolate
 from errseg_ros.demo.node_process import NodeError, NodeProcess
 from errseg_ros.demo.pictures import AFTER, ANIMATION, BEFORE, Pictures, answered
 from errseg_ros.demo.recording import Recording, ReplayError
@@ -43,7 +42,6 @@ from errseg_ros.demo.vocabularies import (
 from errseg_ros.sample_bag import write_sample_bag
 
 DRIVE = "drive"
-LAST_DOMAIN = 100  # above some 120 the ports of a domain meet those that Linux gives to clients
 
 _FILES = (BEFORE, AFTER, ANIMATION, SUMMARY, LOG)
 _OVERLAY = re.compile(r"overlay_\d{4,}\.png")
@@ -110,7 +108,7 @@ def _run(options: argparse.Namespace) -> None:
     out: Path = options.out
     make_room(out, options.source)
     with ExitStack() as stack:
-        _isolate(stack)
+        isolate(stack)
         # The node first: it loads its model while the drive is drawn.
         node = stack.enter_context(NodeProcess(_node_parameters(stack, before, after), out / LOG))
         _say("node", f"errseg_node starts as process {node.pid}, its log is {node.log}")
@@ -152,17 +150,6 @@ def _choose_vocabularies(options: argparse.Namespace, labels: tuple[str, ...]) -
     if before.names == after.names:
         raise InputError("the two vocabularies have the same names; choose another --vocabulary-after")
     return before, after
-
-
-def _isolate(stack: ExitStack) -> None:
-    """A ROS domain of our own, on this machine only, for both processes; what the user has set stays."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, LAST_DOMAIN)))
-    if os.environ.get("ROS_DISTRO") == "humble":
-        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
-    else:
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "ROS_LOG_DIR" not in os.environ:  # all there is to say is in node.log
-        os.environ["ROS_LOG_DIR"] = stack.enter_context(tempfile.TemporaryDirectory(prefix="errseg_demo_"))
 
 
 def _node_parameters(stack: ExitStack, before: Vocabulary, after: Vocabulary) -> dict[str, str]:

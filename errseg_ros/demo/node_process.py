@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 _TERMINATE_SECONDS = 10.0
 _SHOWN_LINES = 12
@@ -21,13 +22,13 @@ class NodeError(RuntimeError):
 
 
 class NodeProcess:
-    """A running `errseg_node`; leaving the `with` block ends it, whatever happened inside.
+    """A running `errseg_node`, or another module that is a node; leaving the `with` block ends it in any case.
 
     Start it before the first ROS participant of this process: a fork is safest with few threads.
     """
 
-    def __init__(self, parameters: Mapping[str, str], log: Path, module: str = "errseg_ros.node") -> None:
-        """Start the node with string parameters; its output goes to the file `log`."""
+    def __init__(self, parameters: Mapping[str, Any], log: Path, module: str = "errseg_ros.node") -> None:
+        """Start the node with parameters; its output goes to the file `log`."""
         self.log = log
         command = [sys.executable, "-m", module, "--ros-args"]
         for name, value in parameters.items():
