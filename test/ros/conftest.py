@@ -221,16 +221,22 @@ def running_node() -> Callable[..., Any]:
 
 
 @contextmanager
-def _running_node(environment: dict[str, str], folder: Path, *arguments: str) -> Iterator[NodeProcess]:
-    """errseg_node with ROS arguments, not yet ready; killed at the end if it still runs."""
+def _running_node(
+    environment: dict[str, str], folder: Path, *arguments: str, program: Sequence[str] = ("-m", "errseg_ros.node")
+) -> Iterator[NodeProcess]:
+    """errseg_node with ROS arguments, not yet ready; killed at the end if it still runs.
+
+    `program` is what Python is to run in its place. It leads a process group of its own.
+    """
     log_path = folder / "node.log"
     with log_path.open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "errseg_ros.node", "--ros-args", *arguments],
+            [sys.executable, *program, "--ros-args", *arguments],
             env={**environment, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         try:
             yield NodeProcess(process, log_path)
@@ -242,11 +248,11 @@ def _running_node(environment: dict[str, str], folder: Path, *arguments: str) ->
 
 @pytest.fixture(scope="module")
 def start_node(ros_module_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
-    """Context manager that runs errseg_node with `-p` settings."""
+    """Context manager that runs errseg_node, or another program that is one, with `-p` settings."""
 
-    def start(**settings: str) -> Any:
+    def start(program: Sequence[str] = ("-m", "errseg_ros.node"), **settings: str) -> Any:
         arguments = [part for name, value in settings.items() for part in ("-p", f"{name}:={value}")]
-        return _running_node(ros_module_environment, tmp_path_factory.mktemp("node"), *arguments)
+        return _running_node(ros_module_environment, tmp_path_factory.mktemp("node"), *arguments, program=program)
 
     return start
 
