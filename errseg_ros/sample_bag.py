@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 from tqdm import tqdm
 
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, Intrinsics, SampleDrive
+from errseg_ros.bags import make_typestore
 
 IMAGE_TOPIC = "/camera/image"
 CAMERA_INFO_TOPIC = "/camera/camera_info"
@@ -32,20 +32,6 @@ LABEL_TOPIC = "/camera/labels"
 LABEL_INFO_TOPIC = "/camera/label_info"
 FRAME_ID = "camera_optical_frame"
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
-
-# vision_msgs is not among the types that the library brings along.
-_VISION_MSGS = {
-    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
-    "vision_msgs/msg/LabelInfo": "std_msgs/Header header\nVisionClass[] class_map\nfloat32 threshold\n",
-}
-
-
-def make_typestore() -> Typestore:
-    """The message types of the bag: those of ROS 2 Humble, which newer distributions share, and vision_msgs."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, text in _VISION_MSGS.items():
-        store.register(get_types_from_msg(text, name))
-    return store
 
 
 def write_sample_bag(path: str | Path, drive: SampleDrive, storage: str = "mcap") -> None:

@@ -11,7 +11,8 @@ from rosbags.rosbag2 import Reader
 
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, DriveFrame, SampleDrive
-from errseg_ros.sample_bag import main, make_typestore, write_sample_bag
+from errseg_ros.bags import make_typestore
+from errseg_ros.sample_bag import main, write_sample_bag
 
 # As computed by rosidl for vision_msgs 4.1.1.
 LABEL_INFO_HASH = "RIHS01_3d37df4015cdf660cc851c51897f2acd957e1ca6205ba0a99aebffb9406b0783"
