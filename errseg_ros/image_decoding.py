@@ -3,17 +3,22 @@
 Imports no ROS: a message is any object with the fields of sensor_msgs/Image or CompressedImage, be it from rclpy or
 read from a bag by rosbags. OpenCV does the colours. cv_bridge would too, but its versions read padded rows askew,
 fail on big-endian data or lack half of the encodings, and the compiled ones want the NumPy that they were built with.
+Pillow opens compressed images: it tells their size before it decodes them, fails on what is cut off, and is silent,
+where OpenCV fills up what is missing, and its libraries print a line for every broken image.
 """
 
 from __future__ import annotations
 
+import io
 import sys
+import warnings
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
 from errseg_model.errors import ImageError
 
@@ -79,7 +84,13 @@ _TO_RGB = {
     "yuyv": cv2.COLOR_YUV2RGB_YUYV,
 }
 _ID_ENCODINGS = ("mono8", "8UC1", "mono16", "16UC1")
-_PADDING = 4096  # bytes that may follow the end of a JPEG or PNG
+_COMPRESSED = ("JPEG", "PNG")
+
+MAX_PIXELS = 1 << 26
+"""Of an image: twice 8K. A JPEG of 600 bytes can promise 4 billion, which would take 12 GB to decode."""
+
+# Pillow warns on stderr of what is judged here, with one log line: large images, broken metadata.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def rgb_from_image(message: ImageLike) -> NDArray[np.uint8]:
@@ -111,24 +122,44 @@ def ids_from_image(message: ImageLike) -> NDArray[np.integer[Any]]:
 
 
 def rgb_from_compressed(message: CompressedImageLike) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage (JPEG, PNG). Raises ImageError."""
-    data = np.frombuffer(message.data, np.uint8)
+    """The picture (H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage (JPEG, PNG). Raises ImageError.
+
+    As it is stored: as in compressed_image_transport, an EXIF orientation turns nothing, so that the rows are
+    those of the camera.
+    """
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if _is_whole(data) else None
-    except cv2.error:  # a header that promises more pixels than OpenCV takes
-        image = None
-    if image is None:
-        raise ImageError(
-            f"expected a whole JPEG or PNG image, got {data.size} bytes of format {message.format[:40]!r} "
-            "that cannot be decoded"
-        )
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+        picture = _open(message.data)
+        _check_pixels(*picture.size)
+        return _rgb_from_picture(picture)
+    except ImageError:
+        raise
+    except UnidentifiedImageError:
+        reason = "it is neither"
+    except Image.DecompressionBombError:  # beyond Pillow's own limit, which is higher
+        reason = f"it promises more than {MAX_PIXELS} pixels"
+    except Exception as error:  # Pillow has no exception of its own for what is broken
+        reason = _one_line(error)
+    raise ImageError(
+        f"expected a whole JPEG or PNG image, got {len(message.data)} bytes of format {message.format[:40]!r}: {reason}"
+    )
 
 
-def _is_whole(data: NDArray[np.uint8]) -> bool:
-    """Whether a JPEG or PNG has its end, after which there may be some padding; OpenCV fills up what is missing."""
-    end = b"\xff\xd9" if data[:2].tobytes() == b"\xff\xd8" else b"IEND"
-    return end in data[-_PADDING:].tobytes()
+def _open(data: Any) -> Image.Image:
+    """A picture that is not decoded yet; the checksums of a PNG are right."""
+    file = io.BytesIO(data)
+    picture = Image.open(file, formats=_COMPRESSED)
+    if picture.format == "PNG":
+        picture.verify()
+        file.seek(0)
+        picture = Image.open(file, formats=_COMPRESSED)
+    return picture
+
+
+def _rgb_from_picture(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode.startswith("I"):  # 16 bit grey, which Pillow would cut off at 255
+        grey = _to_8_bits(np.asarray(picture).astype(np.uint16))
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+    return np.array(picture.convert("RGB"), np.uint8)  # a copy: PyTorch warns of memory that cannot be written
 
 
 def _check(message: ImageLike) -> _Encoding:
@@ -148,7 +179,13 @@ def _check(message: ImageLike) -> _Encoding:
         raise ImageError(
             f"expected {size} bytes (step {message.step} x height {message.height}), got {len(message.data)}"
         )
+    _check_pixels(message.width, message.height)
     return encoding
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"expected at most {MAX_PIXELS} pixels, got width {width}, height {height}")
 
 
 def _pixels(message: ImageLike, encoding: _Encoding) -> NDArray[Any]:
@@ -176,5 +213,9 @@ def _scaled(pixels: NDArray[Any], factor: float) -> NDArray[np.uint8]:
 def _not_convertible(message: ImageLike, error: Exception) -> ImageError:
     return ImageError(
         f"{message.width} x {message.height} pixels of {message.encoding} cannot be turned into rgb8: "
-        f"{' '.join(str(error).split())[:200]}"
+        f"{_one_line(error)}"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
