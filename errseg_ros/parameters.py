@@ -15,13 +15,8 @@ from rclpy.parameter import Parameter
 from errseg_model import InputError, Vocabulary
 from errseg_model.config import check_input_size, list_models, model_config
 from errseg_ros.class_ids import CAPACITIES
+from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
 from errseg_ros.diagnostics import Thresholds
-
-DEFAULT_VOCABULARY = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
-    "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-)  # fmt: skip
-"""Cityscapes, as in config/vocabularies/cityscapes.yaml."""
 
 MAX_CLASSES_LIMIT = 65535
 LONGEST_SECONDS = 3600.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from errseg_model.sample_drive import CLASSES
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
-from errseg_ros.parameters import DEFAULT_VOCABULARY
+from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
 
 SAMPLE_DRIVE_BEFORE = Vocabulary.parse(CLASSES)
 SAMPLE_DRIVE_AFTER = Vocabulary.parse(

@@ -135,6 +135,10 @@ class Evaluation:
     """What `disagreement` is measured against, in words."""
     wall_seconds: float
     """The evaluation took, everything included."""
+    loop_seconds: float = 0.0
+    """Of these, from the first image on: without loading the model."""
+    model_seconds: float = 0.0
+    """Of these, in the model, and in the compared one; the rest is reading, matching and metrics."""
     live: LiveTraffic | None = None
     interrupted: bool = False
     """Ctrl-C ended it early: what follows is of the images until then."""

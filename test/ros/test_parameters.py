@@ -15,7 +15,8 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from errseg_model import InputError, Vocabulary
-from errseg_ros.parameters import DECLARATIONS, DEFAULT_VOCABULARY, Parameters, Values
+from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
+from errseg_ros.parameters import DECLARATIONS, Parameters, Values
 
 CONFIG = Path(__file__).parents[2] / "config"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
