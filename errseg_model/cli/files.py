@@ -39,7 +39,12 @@ def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> No
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write readable JSON."""
     with whole(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """Readable JSON."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 @contextmanager
@@ -48,13 +53,29 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises InputError when the place cannot be written.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    with whole_together(path) as (partial,):
+        yield partial
+
+
+@contextmanager
+def whole_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
+    """Paths to write to that become `paths` once the block has ended well; else all files stay as they were.
+
+    Raises InputError when a place cannot be written.
+    """
+    partials = tuple(path.with_name(f".{path.name}.partial") for path in paths)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():  # found out before the first file is replaced
+                raise InputError(f"{path} cannot be written: it is a folder")
         try:
-            yield partial
-            partial.replace(path)
+            yield partials
+            for path, partial in zip(paths, partials, strict=True):
+                partial.replace(path)
         finally:
-            partial.unlink(missing_ok=True)
+            for partial in partials:
+                partial.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+        written = str(paths[0]) if len(paths) == 1 else f"{paths[0].parent} (for {', '.join(p.name for p in paths)})"
+        raise InputError(f"{written} cannot be written: {error.strerror or error}") from None

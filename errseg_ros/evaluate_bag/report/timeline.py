@@ -1,0 +1,108 @@
+"""Frames in time, thinned out so that a drive of hours can be drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errseg_ros.evaluate_bag.results import Evaluation, FrameResult
+
+MAX_POINTS = 500
+_GAP = 0.01  # between two bags, of the time of all
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A bag's place on the time axis, on which the bags stand one after the other."""
+
+    bag: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """Another vocabulary comes into force."""
+
+    at: float
+    """On the time axis."""
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class Series:
+    """Mean, least and greatest of a figure at each point; nan where it was not measured."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is anything to draw."""
+        return not bool(np.isnan(self.mean).all())
+
+
+class Timeline:
+    """The time axis of an evaluation: its points, each of one frame or of several that follow each other."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        """The frames of a bag follow each other."""
+        frames = evaluation.frames
+        self._frames = frames
+        self.frames_per_point = max(math.ceil(len(frames) / MAX_POINTS), 1)
+        bags = [range(0)] * 0
+        start = 0
+        for number in range(1, len(frames) + 1):
+            if number == len(frames) or frames[number].bag != frames[start].bag:
+                bags.append(range(start, number))
+                start = number
+        lengths = [max(frames[number].seconds for number in bag) for bag in bags]
+        gap = sum(lengths) * _GAP
+        self.stretches: list[Stretch] = []
+        self.changes: list[Change] = []
+        self._points: list[range] = []
+        x: list[float] = []
+        offset = 0.0
+        for bag, length in zip(bags, lengths, strict=True):
+            self.stretches.append(Stretch(frames[bag[0]].bag, offset, offset + length))
+            for first in bag[:: self.frames_per_point]:
+                point = range(first, min(first + self.frames_per_point, bag.stop))
+                self._points.append(point)
+                x.append(offset + sum(frames[number].seconds for number in point) / len(point))
+            for number in bag[1:]:
+                if frames[number].vocabulary != frames[number - 1].vocabulary:
+                    self.changes.append(Change(offset + frames[number].seconds, frames[number].vocabulary))
+            # A point of nothing, so that no line leads from one bag to the next.
+            self._points.append(range(0))
+            x.append(offset + length + gap / 2)
+            offset += length + gap
+        self.x: Floats = np.array(x)
+        self.length = self.stretches[-1].end if self.stretches else 0.0
+
+    def series(self, field: Callable[[FrameResult], float | None]) -> Series:
+        """A figure of the frames at the points of the axis."""
+        values = np.array([math.nan if (v := field(frame)) is None else v for frame in self._frames], np.float64)
+        found = [values[point.start : point.stop] for point in self._points]
+        found = [part[~np.isnan(part)] for part in found]
+        mean, low, high = (
+            np.array([function(part) if part.size else math.nan for part in found], np.float64)
+            for function in (np.mean, np.min, np.max)
+        )
+        return Series(mean, low, high)
+
+    def means(self, values: NDArray[np.float32]) -> Floats:
+        """(frames, N) to (points, N); nan between bags."""
+        return np.array(
+            [
+                values[point.start : point.stop].mean(axis=0) if len(point) else np.full(values.shape[1], np.nan)
+                for point in self._points
+            ],
+            np.float64,
+        ).reshape(len(self._points), values.shape[1])
