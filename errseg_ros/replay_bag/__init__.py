@@ -1,0 +1,1 @@
+"""The command `replay_bag`: publishes what a rosbag2 holds at its recorded times."""
