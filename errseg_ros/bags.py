@@ -26,6 +26,11 @@ __all__ = ["BagError", "BagMessage", "BagReader", "BagTopic", "make_typestore"]
 _VISION_MSGS = {
     "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
     "vision_msgs/msg/LabelInfo": "std_msgs/Header header\nVisionClass[] class_map\nfloat32 threshold\n",
+    "vision_msgs/msg/VisionInfo": (
+        "std_msgs/Header header\nstring method\nstring database_location\nint32 database_version\n"
+    ),
+    "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score\n",
+    "vision_msgs/msg/Classification": "std_msgs/Header header\nObjectHypothesis[] results\n",
 }
 _IDL_SEPARATOR = "=" * 80 + "\n"
 
@@ -143,6 +148,21 @@ class BagReader:
         except Exception as error:  # generated code fails as it likes on bytes that are something else
             reason = " ".join(str(error).split())
             raise BagError(f"a message on {message.topic} is no {message.type}: {reason}") from None
+
+    def definition(self, topic: str) -> tuple[str, str]:
+        """Definition and hash (RIHS01) of a topic's message type, as another bag needs them.
+
+        What the bag has goes before what we know; without either there is no definition, and no hash.
+        """
+        kind, text = self._definitions[topic].definition
+        message = BagMessage(topic, self.topics[topic].type, 0, b"")
+        try:
+            store = self._make_store(message)
+            if kind == "" or (kind == "ros2idl" and not text.startswith(f"{_IDL_SEPARATOR}IDL: ")):
+                text = store.generate_msgdef(message.type, ros_version=2)[0]
+            return text, store.hash_rihs01(message.type)
+        except BagError:
+            return text, ""
 
     def _messages(self, wanted: set[str]) -> Iterator[BagMessage]:
         for path in self._files:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
+
+from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyError
 
 # How many ids a mask encoding has; the one after the last means unlabelled.
 CAPACITIES: Mapping[str, int] = MappingProxyType({"mono8": 255, "mono16": 65535})
 
 _SHOWN_NAMES = 5
+
+
+def id_table(ids: Sequence[int], capacity: int) -> NDArray[np.generic]:
+    """(65536,) id of every value of a result's mask: uint8 for mono8, uint16 for mono16."""
+    dtype = np.uint8 if capacity == CAPACITIES["mono8"] else np.uint16
+    table = np.full(UNLABELLED + 1, capacity, dtype)
+    table[: len(ids)] = ids
+    return table
 
 
 class ClassIdsExhausted(VocabularyError):

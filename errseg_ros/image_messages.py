@@ -5,13 +5,12 @@ from __future__ import annotations
 import array
 import sys
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-_JPEG_QUALITY = 90  # of 100: small letters stay sharp
+from errseg_ros.image_encoding import grey_scores, jpeg
 
 
 def mask_message(header: Header, mask: NDArray[np.uint16], ids: NDArray[np.generic]) -> Image:
@@ -28,7 +27,7 @@ def mask_message(header: Header, mask: NDArray[np.uint16], ids: NDArray[np.gener
 def score_message(header: Header, scores: NDArray[np.float32], encoding: str) -> Image:
     """Scores (H, W) in 0..1 as they are (32FC1), or rounded to 0..255 (mono8)."""
     if encoding == "mono8":
-        return _message(header, cv2.convertScaleAbs(scores, alpha=255), encoding)
+        return _message(header, grey_scores(scores), encoding)
     return _message(header, scores, encoding)
 
 
@@ -39,10 +38,8 @@ def image_message(header: Header, image: NDArray[np.uint8]) -> Image:
 
 def jpeg_message(header: Header, image: NDArray[np.uint8]) -> CompressedImage:
     """A picture (H, W, 3) RGB as JPEG. For people only: JPEG changes values."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    jpeg = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1]
     message = CompressedImage(header=header, format="jpeg")
-    message.data = _bytes(jpeg)
+    message.data = _bytes(jpeg(image))
     return message
 
 

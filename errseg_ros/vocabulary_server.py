@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model import UNLABELLED, EncodedVocabulary, Vocabulary
-from errseg_ros.class_ids import CAPACITIES, ClassIds
+from errseg_model import EncodedVocabulary, Vocabulary
+from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,7 @@ class Labels:
     @cached_property
     def id_table(self) -> NDArray[np.generic]:
         """(65536,) id of every value of a result's mask: uint8 for mono8, uint16 for mono16."""
-        dtype = np.uint8 if self.capacity == CAPACITIES["mono8"] else np.uint16
-        table = np.full(UNLABELLED + 1, self.capacity, dtype)
-        table[: len(self.ids)] = self.ids
-        return table
+        return id_table(self.ids, self.capacity)
 
 
 @dataclass(frozen=True)
