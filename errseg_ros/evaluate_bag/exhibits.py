@@ -1,0 +1,119 @@
+"""The images that the report shows: the worst and the best, not twice the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from errseg_model.result import UNLABELLED
+from errseg_model.visualization import palette
+from errseg_model.vocabulary import MAX_ENTRIES, Vocabulary, VocabularyEntry
+from errseg_ros.evaluate_bag.labels import match_classes
+from errseg_ros.evaluate_bag.rows import Row
+
+EXHIBITS = 4
+"""Of the worst images, and as many of the best."""
+APART_SECONDS = 2.0
+MAX_WIDTH = 640
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """An image in small, and the colours of its truth and mask; all (h, w, 3) RGB."""
+
+    image: NDArray[np.uint8]
+    truth: NDArray[np.uint8] | None
+    mask: NDArray[np.uint8]
+    colours: Mapping[str, tuple[int, int, int]]
+    """Of the classes that truth or mask show."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """An image that may be shown."""
+
+    row: int
+    """Its place among the rows of its bag."""
+    seconds: float
+    labelled: bool
+    score: float
+    """mIoU where there is a truth, else confidence."""
+    pictures: Pictures
+
+
+class Shelf:
+    """The few images of one bag with the lowest (or highest) scores; those with a truth go before all others.
+
+    An image is taken at once or never, so that no other pictures are kept.
+    """
+
+    def __init__(self, highest: bool, candidates: Iterable[Candidate] = ()) -> None:
+        self._highest = highest
+        self.candidates = list(candidates)
+
+    def offer(self, place: int, row: Row, draw: Callable[[], Pictures]) -> None:
+        """Take the image of a row if it is among the few; only then it is drawn."""
+        labelled = row.miou is not None
+        score = row.miou if row.miou is not None else row.confidence
+        rank = self._rank(labelled, score)
+        near = [c for c in self.candidates if abs(c.seconds - row.seconds) < APART_SECONDS]
+        if any(self._rank(c.labelled, c.score) <= rank for c in near):
+            return
+        others = [c for c in self.candidates if c not in near]
+        if len(others) >= EXHIBITS:
+            last = max(others, key=lambda c: self._rank(c.labelled, c.score))
+            if self._rank(last.labelled, last.score) <= rank:
+                return
+            others.remove(last)
+        self.candidates = [*others, Candidate(place, row.seconds, labelled, score, draw())]
+
+    def _rank(self, labelled: bool, score: float) -> tuple[bool, float]:
+        return not labelled, -score if self._highest else score
+
+
+class Painter:
+    """Draws images with truth and mask in the same colours, under one vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) -> None:
+        meant = match_classes(vocabulary, classes).tolist()
+        strangers = [place for place in range(len(classes)) if place not in meant][: MAX_ENTRIES - len(vocabulary)]
+        added = tuple(VocabularyEntry(classes[place].name) for place in strangers)
+        together = Vocabulary((*vocabulary.entries, *added))
+        self._names = together.names
+        self._colours = palette(together)
+        # Of the classes the position in `together`; the one after its last is black, as pixels that do not count.
+        self._of_class = np.full(len(classes) + 1, len(together), np.int64)
+        for position, place in reversed(list(enumerate(meant))):
+            if place < len(classes):
+                self._of_class[place] = position
+        self._of_class[strangers] = len(vocabulary) + np.arange(len(strangers))
+
+    def draw(self, image: NDArray[np.uint8], mask: NDArray[np.uint16], truth: NDArray[np.uint16] | None) -> Pictures:
+        """`truth`: positions of the label's classes, their number where it does not count."""
+        height, width = image.shape[:2]
+        scale = min(1.0, MAX_WIDTH / width)
+        size = (round(width * scale), max(round(height * scale), 1))
+        small = image.copy() if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        positions = _shrunk(mask, size).astype(np.int64)
+        positions[positions == UNLABELLED] = len(self._names)
+        shown = [positions]
+        if truth is not None:
+            shown.append(self._of_class[_shrunk(truth, size)])
+        table = np.concatenate([self._colours, np.zeros((1, 3), np.uint8)])
+        present = sorted({int(p) for picture in shown for p in np.unique(picture)} - {len(self._names)})
+        colours = {self._names[p]: _rgb(self._colours[p]) for p in present}
+        pictures = [np.asarray(table[picture], np.uint8) for picture in shown]
+        return Pictures(np.asarray(small, np.uint8), pictures[1] if truth is not None else None, pictures[0], colours)
+
+
+def _shrunk(picture: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.uint16]:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint16)
+
+
+def _rgb(colour: NDArray[np.uint8]) -> tuple[int, int, int]:
+    red, green, blue = colour.tolist()
+    return red, green, blue

@@ -1,0 +1,101 @@
+"""The evaluations of single bags become one, whichever machine each was made on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from errseg_model.metrics import ConfusionMatrix
+from errseg_model.vocabulary import VocabularyEntry
+from errseg_ros.evaluate_bag.evaluator import BagEvaluation
+from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate
+from errseg_ros.evaluate_bag.labels import match_classes
+from errseg_ros.evaluate_bag.results import Evaluation, Exhibit, FrameResult, Truth
+from errseg_ros.evaluate_bag.settings import Settings
+
+
+def merge(
+    parts: Sequence[BagEvaluation], settings: Settings, wall_seconds: float, interrupted: bool = False
+) -> Evaluation:
+    """One evaluation over all bags, in their order; at least one of them."""
+    vocabularies = [period.vocabulary for period in settings.periods]
+    frames = {part.summary.name: tuple(part.rows.results(part.summary.name, vocabularies)) for part in parts}
+    worst, best = _exhibits(parts, frames)
+    comparison = settings.comparison
+    first = parts[0]
+    return Evaluation(
+        model=first.model,
+        device=", ".join(sorted({part.device for part in parts})),
+        input_size=first.input_size,
+        max_classes=first.max_classes,
+        confidence_threshold=settings.confidence_threshold,
+        stride=settings.stride,
+        vocabularies=settings.periods,
+        bags=tuple(part.summary for part in parts),
+        frames=tuple(frame for part in parts for frame in frames[part.summary.name]),
+        truth=_truth(parts, settings),
+        worst=worst,
+        best=best,
+        compared_with=None if comparison is None else comparison.in_words(settings.model),
+        wall_seconds=wall_seconds,
+        loop_seconds=sum(part.loop_seconds for part in parts),
+        model_seconds=sum(part.model_seconds for part in parts),
+        interrupted=interrupted,
+    )
+
+
+def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
+    """Over all bags; their labels may have different classes, which are matched by name."""
+    entries: dict[str, VocabularyEntry] = {}
+    for part in parts:
+        for name in part.classes:
+            entry = VocabularyEntry(name)
+            entries.setdefault(entry.key, entry)
+    if not entries:
+        return None
+    classes = list(entries.values())
+    confusion = ConfusionMatrix(len(classes))
+    places = {key: place for place, key in enumerate(entries)}
+    for part in parts:
+        rows = [places[VocabularyEntry(name).key] for name in part.classes]
+        confusion.counts[np.ix_(rows, [*rows, len(classes)])] += part.confusion.counts
+    meant = [match_classes(period.vocabulary, classes) for period in settings.periods]
+    known = {int(place) for places in meant for place in places}
+    surplus = {
+        entry.name: None
+        for period, places in zip(settings.periods, meant, strict=True)
+        for entry, place in zip(period.vocabulary.entries, places, strict=True)
+        if place == len(classes)
+    }
+    return Truth(
+        classes=tuple(entry.name for entry in classes),
+        confusion=confusion,
+        missing_in_vocabulary=tuple(e.name for place, e in enumerate(classes) if place not in known),
+        missing_in_labels=tuple(surplus),
+        tolerance_seconds=settings.tolerance_seconds,
+    )
+
+
+def _exhibits(
+    parts: Sequence[BagEvaluation], frames: dict[str, tuple[FrameResult, ...]]
+) -> tuple[tuple[Exhibit, ...], tuple[Exhibit, ...]]:
+    """The worst and the best of all bags; no image is in both."""
+    worst = [(c, frames[part.summary.name][c.row]) for part in parts for c in part.worst]
+    best = [(c, frames[part.summary.name][c.row]) for part in parts for c in part.best]
+    if any(candidate.labelled for candidate, _ in worst):
+        worst, best = ([entry for entry in entries if entry[0].labelled] for entries in (worst, best))
+    worst.sort(key=lambda entry: entry[0].score)
+    best.sort(key=lambda entry: -entry[0].score)
+    different = {(frame.bag, frame.index): candidate.score for candidate, frame in (*worst, *best)}
+    # Of few images the better half is no longer among the worst.
+    half = -(-len(different) // 2)
+    lower = set(sorted(different, key=lambda place: different[place])[:half])
+    worst = [entry for entry in worst if (entry[1].bag, entry[1].index) in lower]
+    best = [entry for entry in best if (entry[1].bag, entry[1].index) not in lower]
+    return tuple(_exhibit(*entry) for entry in worst[:EXHIBITS]), tuple(_exhibit(*entry) for entry in best[:EXHIBITS])
+
+
+def _exhibit(candidate: Candidate, frame: FrameResult) -> Exhibit:
+    pictures = candidate.pictures
+    return Exhibit(frame, pictures.image, pictures.truth, pictures.mask, pictures.colours)

@@ -1,0 +1,148 @@
+"""An evaluation on this machine: bag after bag, to be interrupted and resumed."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from tqdm import tqdm
+
+from errseg_model.errors import InputError
+from errseg_ros.evaluate_bag.evaluator import BagEvaluation, Progress, evaluate_one, so_far
+from errseg_ros.evaluate_bag.merge import merge
+from errseg_ros.evaluate_bag.plan import BagPlan, prepare
+from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.evaluate_bag.settings import Settings
+from errseg_ros.evaluate_bag.sink import FrameSink
+from errseg_ros.evaluate_bag.state import State
+
+SAVE_SECONDS = 20.0
+"""A process that is killed loses the work of so many seconds."""
+
+
+class Interrupt(AbstractContextManager["Interrupt"]):
+    """SIGINT and SIGTERM end the work after the image in hand; a second one ends it at once."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        """The one that came."""
+
+    def __enter__(self) -> Interrupt:
+        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is evaluated, and where to."""
+
+    plans: tuple[BagPlan, ...]
+    settings: Settings
+    out: Path
+    make_sink: Callable[[BagPlan], FrameSink] | None = None
+
+
+def evaluate_bags(
+    paths: Sequence[Path],
+    settings: Settings,
+    out: Path,
+    resume: bool,
+    interrupt: Interrupt,
+    make_sink: Callable[[BagPlan], FrameSink] | None = None,
+    report: Callable[[Evaluation], None] = lambda evaluation: None,
+) -> Evaluation:
+    """Evaluate bags one after the other, and hand the evaluation to `report`.
+
+    An unfinished evaluation is kept in `out` until the report of a whole one is there. Raises InputError; what was
+    computed until then can be resumed.
+    """
+    started = time.perf_counter()
+    plans, settings = prepare(paths, settings)
+    job = Job(plans, settings, out, make_sink)
+    state = _open_state(job, resume)
+    try:
+        evaluation = _evaluate(job, state, started, interrupt)
+    except BaseException:
+        if not state.saved:
+            state.remove()
+        raise
+    report(evaluation)
+    if not evaluation.interrupted:
+        state.remove()
+    return evaluation
+
+
+def _open_state(job: Job, resume: bool) -> State:
+    state = State(job.out, job.plans, job.settings)
+    if resume:
+        if not state.exists:
+            raise InputError(f"{job.out} holds no unfinished evaluation to resume: leave --resume out")
+        state.check()
+        return state
+    if state.exists:
+        raise InputError(
+            f"{job.out} holds an unfinished evaluation: go on with it with --resume, or remove {state.folder} to start "
+            "anew"
+        )
+    state.create()
+    return state
+
+
+def _evaluate(job: Job, state: State, started: float, interrupt: Interrupt) -> Evaluation:
+    # PyTorch takes seconds to import: wrong input is told before.
+    from errseg_ros.evaluate_bag.models import Models
+
+    progresses = [state.load(place) for place in range(len(job.plans))]
+    models = Models(job.settings)
+    stride = job.settings.stride
+    parts: list[BagEvaluation] = []
+    with tqdm(
+        total=sum(plan.frames(stride) for plan in job.plans),
+        initial=sum(-(-progress.next_index // stride) for progress in progresses),
+        unit="image",
+    ) as bar:
+
+        def seconds() -> float:
+            return state.earlier_seconds + time.perf_counter() - started
+
+        saved = time.monotonic()
+        for place, (plan, progress) in enumerate(zip(job.plans, progresses, strict=True)):
+
+            def go_on(progress: Progress, place: int = place) -> bool:
+                nonlocal saved
+                bar.update()
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    state.save(place, progress, seconds())
+                    saved = time.monotonic()
+                return interrupt.signal is None
+
+            if interrupt.signal is not None:
+                parts += [so_far(plan, job.settings, models, progress)] if len(progress.accumulator.rows) else []
+                continue
+            bar.set_description(plan.name)
+            sink = job.make_sink(plan) if job.make_sink and not progress.done else None
+            parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
+            state.save(place, progress, seconds())
+    interrupted = any(not progress.done for progress in progresses)
+    if not any(len(part.rows) for part in parts):
+        problems = "; ".join(line for part in parts for line in part.summary.problems)
+        reason = "interrupted before the first image" if interrupted else "no image could be evaluated"
+        state.remove()
+        raise InputError(f"{reason}, so there is nothing to report{f': {problems}' if problems else ''}")
+    return merge(parts, job.settings, seconds(), interrupted)

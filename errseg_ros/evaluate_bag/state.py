@@ -1,0 +1,156 @@
+"""The state of an unfinished evaluation, kept in its output folder so that `--resume` can go on.
+
+Plain arrays and JSON, never code; each file is whole or absent. One file for each bag, and one with the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from errseg_model.cli.files import whole, write_json
+from errseg_model.errors import InputError
+from errseg_ros.evaluate_bag.evaluator import Progress, start
+from errseg_ros.evaluate_bag.exhibits import Candidate, Pictures, Shelf
+from errseg_ros.evaluate_bag.plan import BagPlan
+from errseg_ros.evaluate_bag.problems import Problems
+from errseg_ros.evaluate_bag.rows import Rows
+from errseg_ros.evaluate_bag.settings import Settings
+
+FOLDER = ".evaluate_bag"
+_SETTINGS = "settings.json"
+_PICTURES = ("image", "truth", "mask")
+
+
+class State:
+    """The folder of the state. All writing raises InputError where it fails."""
+
+    def __init__(self, out: Path, plans: Sequence[BagPlan], settings: Settings) -> None:
+        self.folder = out / FOLDER
+        self.saved = False
+        """Whether there is something to go on with."""
+        self._plans = tuple(plans)
+        self._settings = settings
+        self.earlier_seconds = 0.0
+        """That earlier runs took."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether an unfinished evaluation is there."""
+        return (self.folder / _SETTINGS).is_file()
+
+    def create(self) -> None:
+        """Start anew. Finds out, too, whether the output can be written."""
+        write_json(self.folder / _SETTINGS, self._identity() | {"seconds": 0.0})
+
+    def check(self) -> None:
+        """Raises InputError naming what differs where the state is of another evaluation."""
+        path = self.folder / _SETTINGS
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            self.earlier_seconds = float(found.pop("seconds"))
+            kept = {**found.pop("settings"), **found}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} cannot be read: {error}; remove {self.folder}, and start anew") from None
+        now = self._identity()
+        wanted = {**now.pop("settings"), **now}
+        differing = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
+        if differing:
+            first = differing[0]
+            raise InputError(
+                f"the unfinished evaluation in {self.folder.parent} is of other settings ({', '.join(differing)}): "
+                f"{first} was {_short(kept.get(first))} and is {_short(wanted.get(first))}. Give the same as before, "
+                f"or remove {self.folder} to start anew"
+            )
+
+    def load(self, place: int) -> Progress:
+        """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
+        path = self._path(place)
+        progress = start(self._plans[place], self._settings)
+        if not path.is_file():
+            return progress
+        self.saved = True
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                _restore(progress, dict(arrays))
+        except Exception as error:  # whatever numpy finds wrong with it
+            raise InputError(f"{path} cannot be read: {error}; remove {self.folder}, and start anew") from None
+        return progress
+
+    def save(self, place: int, progress: Progress, seconds: float) -> None:
+        """Keep how far a bag is, and how many seconds the evaluation took until now."""
+        with whole(self._path(place)) as partial, partial.open("wb") as file:
+            np.savez(file, **_arrays(progress))
+        write_json(self.folder / _SETTINGS, self._identity() | {"seconds": seconds})
+        self.saved = True
+
+    def remove(self) -> None:
+        """The evaluation is complete, or there is nothing to go on with."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, place: int) -> Path:
+        return self.folder / f"bag{place:05d}.npz"
+
+    def _identity(self) -> dict[str, Any]:
+        bags = [[str(plan.path.absolute()), plan.image_topic, plan.images] for plan in self._plans]
+        return json.loads(json.dumps({"bags": bags, "settings": self._settings.describe()}))  # type: ignore[no-any-return]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _arrays(progress: Progress) -> dict[str, Any]:
+    accumulator = progress.accumulator
+    facts: dict[str, Any] = {
+        "next_index": progress.next_index,
+        "first_stamp_ns": progress.first_stamp_ns,
+        "nearest_label_ns": progress.nearest_label_ns,
+        "loop_seconds": progress.loop_seconds,
+        "model_seconds": progress.model_seconds,
+        "done": progress.done,
+        "damage": progress.damage,
+        "problems": progress.problems.found,
+        "labelled": accumulator.labelled,
+    }
+    arrays: dict[str, Any] = {f"row {name}": column for name, column in accumulator.rows.to_arrays().items()}
+    arrays["confusion"] = accumulator.confusion.counts
+    if accumulator.previous is not None:
+        facts["previous_vocabulary"], arrays["previous"] = accumulator.previous
+    for name, shelf in (("worst", accumulator.worst), ("best", accumulator.best)):
+        facts[name] = []
+        for number, candidate in enumerate(shelf.candidates):
+            entry = asdict(candidate)
+            pictures = entry.pop("pictures")
+            facts[name].append(entry | {"colours": pictures.pop("colours")})
+            arrays |= {f"{name} {number} {kind}": p for kind, p in pictures.items() if p is not None}
+    return arrays | {"facts": np.array(json.dumps(facts))}
+
+
+def _restore(progress: Progress, arrays: dict[str, NDArray[Any]]) -> None:
+    facts = json.loads(str(arrays["facts"]))
+    for name in ("next_index", "first_stamp_ns", "nearest_label_ns", "loop_seconds", "model_seconds", "done"):
+        setattr(progress, name, facts[name])
+    progress.damage = tuple(facts["damage"])
+    progress.problems = Problems({kind: (count, first) for kind, (count, first) in facts["problems"].items()})
+    accumulator = progress.accumulator
+    accumulator.labelled = facts["labelled"]
+    accumulator.rows = Rows.from_arrays({n.removeprefix("row "): a for n, a in arrays.items() if n.startswith("row ")})
+    accumulator.confusion.counts += arrays["confusion"]
+    if "previous" in arrays:
+        accumulator.previous = (facts["previous_vocabulary"], arrays["previous"])
+    for name, highest in (("worst", False), ("best", True)):
+        candidates = []
+        for number, entry in enumerate(facts[name]):
+            colours = {key: tuple(rgb) for key, rgb in entry.pop("colours").items()}
+            pictures = {kind: arrays.get(f"{name} {number} {kind}") for kind in _PICTURES}
+            candidates.append(Candidate(**entry, pictures=Pictures(**pictures, colours=colours)))  # type: ignore[arg-type]
+        setattr(accumulator, name, Shelf(highest, candidates))

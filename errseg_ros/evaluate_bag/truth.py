@@ -1,0 +1,68 @@
+"""The label image that belongs to an image: by header stamp, the nearest within the tolerance."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from errseg_model.errors import InputError
+from errseg_ros.bags import BagMessage, BagReader
+
+SECOND = 1_000_000_000
+"""In nanoseconds."""
+
+_DISORDER_NS = SECOND // 2  # stamps may run back by so much in the order of recording
+
+
+def stamp_of(message: Any, recorded: BagMessage) -> int:
+    """Header stamp in nanoseconds; the time of recording where the publisher left it empty."""
+    stamp = message.header.stamp
+    return stamp.sec * SECOND + stamp.nanosec or recorded.time_ns
+
+
+class TruthMatcher:
+    """Goes through a label topic beside the images, which may be recorded before or after them.
+
+    Images are asked for in about the order of their stamps. Only labels around the image's stamp are kept.
+    """
+
+    def __init__(self, reader: BagReader, topic: str, tolerance_ns: int) -> None:
+        self._reader = reader
+        self._recorded: Iterator[BagMessage] = reader.messages([topic])
+        self._tolerance_ns = tolerance_ns
+        self._window: deque[tuple[int, Any]] = deque()
+        self._newest_ns = -1
+        self.nearest_ns: int | None = None
+        """How far the nearest label was from an image that has none within the tolerance."""
+
+    def find(self, stamp_ns: int) -> Any | None:
+        """The label message of the image with this stamp, of two as near the earlier; None without one."""
+        self._forget(stamp_ns)
+        while self._newest_ns <= stamp_ns + self._tolerance_ns + _DISORDER_NS and self._read_one():
+            self._forget(stamp_ns)
+        nearest = min(self._window, key=lambda label: (abs(label[0] - stamp_ns), label[0]), default=None)
+        if nearest is None:
+            return None
+        distance = abs(nearest[0] - stamp_ns)
+        if distance > self._tolerance_ns:
+            self.nearest_ns = distance if self.nearest_ns is None else min(self.nearest_ns, distance)
+            return None
+        return nearest[1]
+
+    def _forget(self, stamp_ns: int) -> None:
+        while self._window and self._window[0][0] < stamp_ns - self._tolerance_ns - 2 * _DISORDER_NS:
+            self._window.popleft()
+
+    def _read_one(self) -> bool:
+        recorded = next(self._recorded, None)
+        if recorded is None:
+            return False
+        try:
+            message = self._reader.deserialize(recorded)
+        except InputError:  # counts as absent
+            return True
+        stamp = stamp_of(message, recorded)
+        self._newest_ns = max(self._newest_ns, stamp)
+        self._window.append((stamp, message))
+        return True
