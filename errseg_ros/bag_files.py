@@ -54,8 +54,6 @@ class FileTopic:
     encoding: str
     """Of the messages: cdr, where ROS 2 wrote them."""
     qos: tuple[Qos, ...]
-    hash: str = ""
-    """Of the type (REP 2016); empty where the file does not tell."""
     count: int = 0
 
 
@@ -177,7 +175,6 @@ def _file_topic(connection: Any) -> FileTopic:
         definition=(kinds.get(connection.msgdef.format.name, ""), connection.msgdef.data),
         encoding=connection.ext.serialization_format,
         qos=tuple(connection.ext.offered_qos_profiles),
-        hash=connection.digest,
     )
 
 

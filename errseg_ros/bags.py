@@ -127,12 +127,6 @@ class BagReader:
     ) -> None:
         """Files are open only while `messages` is gone through."""
 
-    def definition(self, topic: str) -> tuple[str, str]:
-        """The definition of a topic's type as ros2msg text, and the type's hash; each empty where the bag has none."""
-        found = self._definitions[topic]
-        kind, text = found.definition
-        return text if kind == "ros2msg" else "", found.hash
-
     def messages(self, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
         """The messages on `topics` (None: on all), in time order. Raises BagError for a topic that is not there."""
         wanted = set(self.topics if topics is None else topics)
