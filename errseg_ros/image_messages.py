@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_ros.image_encoding import grey_scores, jpeg
+from errseg_ros.image_encoding import class_ids, grey_scores, jpeg
 
 
 def mask_message(header: Header, mask: NDArray[np.uint16], ids: NDArray[np.generic]) -> Image:
@@ -19,9 +19,10 @@ def mask_message(header: Header, mask: NDArray[np.uint16], ids: NDArray[np.gener
     Args:
         header: of the image that the mask was computed from.
         mask: (H, W) positions in the vocabulary.
-        ids: (65536,) id of every position; uint8 gives a mono8 message, uint16 a mono16 message.
+        ids: (65536,) id of every value of a mask (`class_ids.id_table`); uint8 gives a mono8 message, uint16 a
+            mono16 message.
     """
-    return _message(header, ids[mask], "mono8" if ids.dtype == np.uint8 else "mono16")
+    return _message(header, class_ids(mask, ids), "mono8" if ids.dtype == np.uint8 else "mono16")
 
 
 def score_message(header: Header, scores: NDArray[np.float32], encoding: str) -> Image:
