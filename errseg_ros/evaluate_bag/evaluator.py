@@ -87,7 +87,8 @@ def evaluate_one(
         settings: as `prepare` completed them.
         models: loaded for these settings.
         progress: where an earlier run stopped; it is carried on in place.
-        sink: takes all messages of the bag and the results. It is closed here, or discarded when this fails.
+        sink: takes all messages of the bag and the results. It is closed here, or discarded when this fails or
+            ends early.
         go_on: called after each image that was evaluated or skipped for a fault; False ends it early.
 
     Raises:
@@ -103,7 +104,10 @@ def evaluate_one(
                     sink.discard()
                 raise
             if sink is not None:
-                sink.close()
+                if progress.done:
+                    sink.close()
+                else:
+                    sink.discard()
             progress.damage = reader.problems
     return so_far(plan, settings, models, progress)
 

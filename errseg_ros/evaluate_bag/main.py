@@ -15,6 +15,7 @@ from errseg_model.cli.options import add_model_options, input_size, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
+from errseg_ros.evaluate_bag.output_bag import check_output, output_bags
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
 from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, ModelChoice, Settings
@@ -63,6 +64,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--confidence-threshold", type=_share, default=0.0, metavar="X", help="a pixel below is unlabelled (default 0)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the report")
+    parser.add_argument(
+        "--output-bag",
+        type=Path,
+        metavar="DIR",
+        help="write a bag with masks, confidences and overlays beside what was recorded; of several bags, a folder "
+        "with one for each",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with an evaluation that was interrupted")
     return parser
 
@@ -87,17 +95,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
     from errseg_ros.evaluate_bag.report import write_report
 
+    output = arguments.output_bag
+    if output is not None:
+        check_output(output, arguments.resume)
     evaluation = evaluate_bags(
         arguments.bags,
         settings_of(arguments),
         arguments.out,
         arguments.resume,
         interrupt,
+        make_sink=None if output is None else output_bags(output, len(arguments.bags)),
         report=lambda evaluation: write_report(evaluation, arguments.out),
     )
     print(_in_short(evaluation, arguments.out))
     if not evaluation.interrupted:
+        if output is not None:
+            print(f"bag with masks and overlays: {output}")
         return 0
+    if output is not None:
+        print(f"evaluate_bag: of the bag in work nothing is left in {output}", file=sys.stderr)
     print(
         "evaluate_bag: interrupted; the report is of the images until then. Give the same command with --resume to go "
         "on",

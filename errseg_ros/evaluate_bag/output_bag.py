@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from errseg_ros.bag_messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LAB
 from errseg_ros.bag_writing import NewBag, offered_qos
 from errseg_ros.bags import BagMessage, BagReader, make_typestore
 from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
+from errseg_ros.evaluate_bag.plan import BagPlan
+from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame
 from errseg_ros.image_encoding import grey_scores, jpeg
 
@@ -131,6 +134,36 @@ class OutputBag:
             self._bag.writer.write(connection, time_ns, data)
         except OSError as error:
             raise InputError(f"bag {self._path} cannot be written: {error.strerror or error}") from None
+
+
+def check_output(path: Path, resume: bool) -> None:
+    """Raises InputError where the output cannot be written, before anything is computed."""
+    if resume:
+        raise InputError(
+            "--output-bag needs the masks of all images, and those from before the interruption are not kept: leave it "
+            "out with --resume, or start anew without --resume"
+        )
+    if os.path.lexists(path):
+        raise InputError(f"--output-bag {path} exists already: remove it or choose another name")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--output-bag {path}: {path.absolute().parent} is not a folder: create it first")
+
+
+def output_bags(path: Path, bags: int) -> Callable[[BagPlan, Settings], OutputBag]:
+    """Makes the output bag of a bag: at the path, or in a folder there when there are several."""
+
+    def make(plan: BagPlan, settings: Settings) -> OutputBag:
+        place = path
+        if bags > 1:
+            place = path / plan.name
+            try:
+                path.mkdir(exist_ok=True)
+            except OSError as error:
+                raise InputError(f"--output-bag {path} cannot be written: {error.strerror or error}") from None
+        vocabularies = [period.vocabulary for period in settings.periods]
+        return OutputBag(place, plan.path, vocabularies, settings.model.name, settings.confidence_threshold)
+
+    return make
 
 
 def _ids(vocabularies: Iterable[Vocabulary]) -> ClassIds:

@@ -55,7 +55,7 @@ class Job:
     plans: tuple[BagPlan, ...]
     settings: Settings
     out: Path
-    make_sink: Callable[[BagPlan], FrameSink] | None = None
+    make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None
 
 
 def evaluate_bags(
@@ -64,7 +64,7 @@ def evaluate_bags(
     out: Path,
     resume: bool,
     interrupt: Interrupt,
-    make_sink: Callable[[BagPlan], FrameSink] | None = None,
+    make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None,
     report: Callable[[Evaluation], None] = lambda evaluation: None,
 ) -> Evaluation:
     """Evaluate bags one after the other, and hand the evaluation to `report`.
@@ -136,7 +136,7 @@ def _evaluate(job: Job, state: State, started: float, interrupt: Interrupt) -> E
                 parts += [so_far(plan, job.settings, models, progress)] if len(progress.accumulator.rows) else []
                 continue
             bar.set_description(plan.name)
-            sink = job.make_sink(plan) if job.make_sink and not progress.done else None
+            sink = job.make_sink(plan, job.settings) if job.make_sink and not progress.done else None
             parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
             state.save(place, progress, seconds())
     interrupted = any(not progress.done for progress in progresses)
