@@ -20,7 +20,7 @@ from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame
-from errseg_ros.image_encoding import grey_scores, jpeg
+from errseg_ros.image_encoding import class_ids, grey_scores, jpeg
 
 NODE = "/errseg"
 CAMERA = "camera"
@@ -87,7 +87,9 @@ class OutputBag:
         if result.vocabulary != self._vocabulary:
             self._change_vocabulary(result.vocabulary, header, frame.time_ns)
         encoding = next(name for name, capacity in CAPACITIES.items() if capacity == self._ids.capacity)
-        self._put(f"{CAMERA}/mask", frame.time_ns, messages.image(header, self._table[result.mask], encoding))
+        self._put(
+            f"{CAMERA}/mask", frame.time_ns, messages.image(header, class_ids(result.mask, self._table), encoding)
+        )
         scores = grey_scores(result.confidence)
         self._put(f"{CAMERA}/confidence", frame.time_ns, messages.image(header, scores, "mono8"))
         self._put(f"{CAMERA}/class_scores", frame.time_ns, messages.classification(header, result.scores))
