@@ -1,4 +1,8 @@
-"""Intersection over union, from a confusion matrix that adds up over frames."""
+"""Intersection over union, from a confusion matrix that adds up over frames.
+
+Counted over the whole data set, not averaged over images, and the mean is over the classes that truth or prediction
+has, as detectron2, mmsegmentation and torchmetrics do.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,17 @@ class ConfusionMatrix:
         """
         if truth.shape != prediction.shape:
             raise ValueError(f"truth is {truth.shape}, prediction {prediction.shape}: they must be the same size")
-        size = self.num_classes
-        counts = (truth >= 0) & (truth < size)
-        rows = truth[counts].astype(np.int64)
-        columns = prediction[counts].astype(np.int64)
-        columns[(columns < 0) | (columns >= size)] = size
-        pairs = np.bincount(rows * (size + 1) + columns, minlength=size * (size + 1))
-        self.counts += pairs.reshape(size, size + 1)
+        size = self.num_classes + 1
+        pairs = self._folded(truth) * np.uint32(size) + self._folded(prediction)
+        self.counts += np.bincount(pairs.ravel(), minlength=size * size).reshape(size, size)[:-1]
+
+    def _folded(self, values: NDArray[np.integer]) -> NDArray[np.uint32]:
+        """As uint32, with the number of classes in place of all that is no class."""
+        signed = values.astype(np.int32 if values.dtype.itemsize < 4 else np.int64)
+        # Seen as unsigned a negative number is a large one: one comparison, and no selection of pixels, which is slow.
+        unsigned = signed.view(np.uint32 if signed.dtype == np.int32 else np.uint64)
+        folded: NDArray[np.uint32] = np.minimum(unsigned, unsigned.dtype.type(self.num_classes)).astype(np.uint32)
+        return folded
 
     def iou(self) -> NDArray[np.float64]:
         """(num_classes,) intersection over union; nan for a class that neither truth nor prediction has."""
