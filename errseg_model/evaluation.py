@@ -13,7 +13,7 @@ import yaml
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from errseg_model.datasets.camvid import CamVid
+from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.segmenter import Segmenter
@@ -22,11 +22,18 @@ from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 WARM_UP = 2
 """Images segmented before the clock counts."""
 
+SHOWN_CLASSES = 20
+"""Classes that a message names before it says how many more there are."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
     """Figures of one model on one split."""
 
+    dataset: str
+    split: str
+    max_classes: int
+    """K of the channel reduction."""
     classes: tuple[str, ...]
     """The data set's classes, in the order of its ids."""
     confusion: ConfusionMatrix
@@ -47,6 +54,9 @@ class Evaluation:
             "iou": {n: None if np.isnan(x) else float(x) for n, x in zip(self.classes, iou, strict=True)},
             "frames": len(self.latency_ms),
             "latency_ms": {"p50": p50, "p90": p90, "p99": p99},
+            "dataset": self.dataset,
+            "split": self.split,
+            "max_classes": self.max_classes,
             "classes_missing_in_vocabulary": list(self.missing),
             "classes_missing_in_dataset": list(self.surplus),
         }
@@ -54,7 +64,7 @@ class Evaluation:
 
 def evaluate(
     segmenter: Segmenter,
-    dataset: CamVid,
+    dataset: Dataset,
     vocabulary: Vocabulary | None = None,
     renamed: Mapping[str, VocabularyEntry] | None = None,
 ) -> Evaluation:
@@ -67,13 +77,18 @@ def evaluate(
         renamed: other words for some of the vocabulary's names; matched before, encoded after renaming.
 
     Raises:
-        InputError: no class in common, or `renamed` names a class that is not there.
+        InputError: no class in common, `renamed` names a class that is not there, or labels without a class.
+        DatasetError: a file of the data set cannot be read.
     """
-    vocabulary = vocabulary or Vocabulary.parse(dataset.classes)
+    vocabulary = vocabulary or dataset.vocabulary
     ids = {VocabularyEntry.parse(name).key: label for label, name in enumerate(dataset.classes)}
     label_of = np.array([ids.get(entry.key, len(ids)) for entry in vocabulary.entries])
     if (label_of == len(ids)).all():
-        raise InputError(f"the vocabulary has none of the data set's classes, which are {', '.join(dataset.classes)}")
+        more = f" and {len(ids) - SHOWN_CLASSES} more" if len(ids) > SHOWN_CLASSES else ""
+        raise InputError(
+            f"the vocabulary has none of the data set's classes, which are {', '.join(dataset.classes[:SHOWN_CLASSES])}"
+            f"{more}"
+        )
     spoken = rename(vocabulary, renamed or {})
     encoded = segmenter.encode(spoken)
     confusion = ConfusionMatrix(len(dataset.classes))
@@ -85,8 +100,13 @@ def evaluate(
         result = segmenter.segment([sample.image], encoded)[0]
         latencies.append((time.perf_counter() - started) * 1000)
         confusion.update(sample.labels, label_of[result.mask])
+    if not confusion.counts.any():
+        raise InputError(f"no pixel of the labels counts: all of {len(dataset)} images are void")
     named = set(label_of.tolist())
     return Evaluation(
+        dataset=dataset.specification.name,
+        split=dataset.split,
+        max_classes=segmenter.config.max_classes,
         classes=dataset.classes,
         confusion=confusion,
         latency_ms=np.array(latencies),

@@ -1,4 +1,8 @@
-"""`errseg evaluate`: a model against a labelled data set."""
+"""`errseg evaluate`: a model against a labelled data set.
+
+Without --vocabulary and --max-classes the classes and the K are those of the paper's tables; data sets that it has
+no table for take the model's own K.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,16 @@ import numpy as np
 
 from errseg_model.cli.files import write_json
 from errseg_model.cli.options import add_model_options, load_segmenter, vocabulary
-from errseg_model.datasets.camvid import SPLITS, CamVid
-from errseg_model.evaluation import Evaluation, evaluate, read_renaming
-
-DATASETS = {"camvid": CamVid}
+from errseg_model.datasets import create_dataset, list_datasets
+from errseg_model.evaluation import SHOWN_CLASSES, Evaluation, evaluate, read_renaming
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser("evaluate", help="measure on a labelled data set", description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=sorted(DATASETS))
+    parser.add_argument("--dataset", required=True, choices=list_datasets())
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's folder")
-    parser.add_argument("--split", default="test", help=f"one of {', '.join(SPLITS)} (default: test)")
+    parser.add_argument("--split", metavar="S", help="default: val, or camvid's test")
     parser.add_argument("--vocabulary", type=vocabulary, metavar="V", help="default: the data set's classes")
     parser.add_argument("--classes-as", type=Path, metavar="FILE", help="YAML that renames classes")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
@@ -31,7 +33,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print. Raises InputError."""
-    dataset = DATASETS[arguments.dataset](arguments.root, arguments.split)
+    dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
+    if arguments.max_classes is None:
+        arguments.max_classes = dataset.specification.max_classes
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None
     evaluation = evaluate(load_segmenter(arguments), dataset, arguments.vocabulary, renamed)
     if arguments.json is not None:
@@ -51,7 +55,10 @@ def _table(evaluation: Evaluation) -> str:
     rows.append("")
     for title, names in (("vocabulary", evaluation.missing), ("data set", evaluation.surplus)):
         if names:
-            rows.append(f"not in the {title}: {', '.join(names)}")
+            more = f" and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
+            rows.append(f"not in the {title}: {', '.join(names[:SHOWN_CLASSES])}{more}")
+    if unseen := int(np.isnan(iou).sum()):
+        rows.append(f"not in the mean: {unseen} classes that neither the labels nor the masks have")
     latency = figures["latency_ms"]
     rows.append(
         f"mIoU {figures['miou'] * 100:.2f}   pixel accuracy {figures['pixel_accuracy'] * 100:.2f}   "

@@ -1,1 +1,7 @@
-"""Data sets in their published folder layouts."""
+"""Labelled data sets in their published folder layouts."""
+
+from errseg_model.datasets.factory import create_dataset, list_datasets
+from errseg_model.datasets.reader import Dataset, LabelledImage
+from errseg_model.datasets.specification import DatasetError
+
+__all__ = ["Dataset", "DatasetError", "LabelledImage", "create_dataset", "list_datasets"]

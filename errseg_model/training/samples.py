@@ -13,7 +13,8 @@ from torch.utils.data import IterableDataset
 from tqdm import tqdm
 
 from errseg_model.config import ModelConfig
-from errseg_model.datasets.camvid import CLASSES, VOID, CamVid, LabelledImage
+from errseg_model.datasets import LabelledImage, create_dataset
+from errseg_model.datasets.camvid import CLASSES, VOID
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.training.augmentation import crop
 from errseg_model.training.recipe import TrainingRecipe
@@ -30,7 +31,9 @@ class TrainingCrops(IterableDataset[tuple[Tensor, Tensor]]):
     def __init__(self, recipe: TrainingRecipe, config: ModelConfig, start: int) -> None:
         """`start` is the number of the first crop: a resumed run goes on where it stopped."""
         self._recipe, self._config, self._start = recipe, config, start
-        self.camvid = [sample for split in recipe.splits for sample in CamVid(recipe.camvid_root, split)]
+        self.camvid = [
+            sample for split in recipe.splits for sample in create_dataset("camvid", recipe.camvid_root, split)
+        ]
         self.drive = _drive_frames(recipe.sample_drive_frames)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -40,7 +43,8 @@ class TrainingCrops(IterableDataset[tuple[Tensor, Tensor]]):
             rng = np.random.default_rng((self._recipe.seed, number))
             source = self.drive if rng.random() < self._recipe.sample_drive_share and self.drive else self.camvid
             sample = source[rng.integers(len(source))]
-            image, labels = crop(sample.image, sample.labels, self._recipe, self._config.input_size, VOID, rng)
+            truth = np.asarray(sample.labels, np.uint8)
+            image, labels = crop(sample.image, truth, self._recipe, self._config.input_size, VOID, rng)
             yield torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(labels.astype(np.int64))
             number += 1
 

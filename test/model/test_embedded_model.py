@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 
 import errseg_model
 from errseg_model import Segmenter, Vocabulary
-from errseg_model.datasets.camvid import CamVid
+from errseg_model.datasets import create_dataset
 from errseg_model.evaluation import evaluate, read_renaming
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.sample_drive import CLASSES, SampleDrive
@@ -44,8 +45,8 @@ def test_sample_drive(lite: Segmenter) -> None:
 
 def test_camvid(lite: Segmenter, shared: Path) -> None:
     """Every eighth picture of the test split, under its names and under words never trained."""
-    dataset = CamVid(shared / "camvid", "test")
-    dataset.images = dataset.images[::8]
+    dataset = create_dataset("camvid", shared / "camvid", "test")
+    dataset = dataclasses.replace(dataset, samples=dataset.samples[::8])
     miou = evaluate(lite, dataset).confusion.miou()
     other_words = read_renaming(ROOT / "config/evaluation/camvid_other_words.yaml")
     assert miou > 0.63
