@@ -290,6 +290,18 @@ def _json_list(text: str) -> list[Any]:
     return value
 
 
+class _ShortLists(yaml.SafeLoader):
+    """Gives up where a list of names is over: to read a megabyte of other YAML takes half a minute."""
+
+    _nodes = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._nodes += 1
+        if self._nodes > 1 + MAX_ENTRIES:  # the list itself is one
+            raise VocabularyError(f"expected a YAML list of 1 to {MAX_ENTRIES} strings, this has more values")
+        return super().compose_node(parent, index)
+
+
 def _yaml_list(text: str) -> list[str]:
     """The strings of a YAML list.
 
@@ -297,7 +309,7 @@ def _yaml_list(text: str) -> list[str]:
     cannot multiply, and a message can show what was typed (``no``) and where.
     """
     try:
-        root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+        root: Any = yaml.compose(text, Loader=_ShortLists)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         code = f"U+{error.character:04X}"

@@ -302,6 +302,7 @@ def yaml_alias_bomb() -> str:
         ("v.yaml", "- ro\x07ad", "line 1: not YAML: it has the character U+0007"),
         ("v.yaml", "[" * 20_000, "expected a YAML list of strings"),
         ("v.yaml", yaml_alias_bomb(), "entry 1 (line 1): expected a name, got a list"),
+        ("v.yaml", "- a: b\n" * 100_000, "expected a YAML list of 1 to 1000 strings, this has more values"),
         ("v.yaml", "- a\n- A", "entry 2: 'A' is the same name as 'a', entry 1"),
         ("v.json", "", "line 1: not JSON"),
         ("v.json", '["road",\n "car"', "line 2: not JSON"),
@@ -326,6 +327,15 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, name: str, content: str |
     assert str(caught.value).startswith(f"vocabulary file {file}: ")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_huge_file_is_read_no_further_than_a_vocabulary_goes(tmp_path: Path) -> None:
+    file = tmp_path / "v.yaml"
+    file.write_text("- a\n" * 1000 + "- {a: [b, *unknown, !!python/object:os.x c]}\n" * 20_000)
+    with pytest.raises(VocabularyError, match="this has more values"):  # and not what is wrong behind that
+        Vocabulary.read(file)
+    file.write_text("".join(f"- name {number}\n" for number in range(1000)))
+    assert len(Vocabulary.read(file)) == 1000
 
 
 def test_what_is_no_file_is_one_clear_error(tmp_path: Path) -> None:
