@@ -138,6 +138,8 @@ def _open(path: Path) -> BagFile:
     cut = _CutMcap(path) if suffix == ".mcap" else _CutSqlite(path) if suffix == ".db3" else None
     if cut is None or not cut.topics:
         raise BagError(f"cannot be read as a file of a rosbag2: {reason}")
+    if suffix == ".db3" and cut.problem is None:  # all messages are there, and something else is not
+        cut.problem = reason
     return cut
 
 
