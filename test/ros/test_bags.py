@@ -218,13 +218,12 @@ def test_every_message_before_the_cut_of_an_open_chunk_is_read(write_bag: WriteB
 
 @pytest.mark.parametrize("storage", STORAGES)
 def test_damage_in_the_middle_ends_a_file_and_is_named(write_bag: WriteBag, storage: StoragePlugin) -> None:
-    path = write_bag(
-        "drive", storage, CompressionMode.STORAGE if storage == StoragePlugin.MCAP else CompressionMode.NONE
-    )
+    mcap = storage == StoragePlugin.MCAP
+    path = write_bag("drive", storage, CompressionMode.STORAGE if mcap else CompressionMode.NONE)
     file = storage_file(path)
     data = bytearray(file.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 20_000] = b"\xff" * min(20_000, len(data) - middle)
+    start = data.index(b"\x28\xb5\x2f\xfd", len(data) // 2) if mcap else len(data) // 2
+    data[start : start + 20_000] = b"\xff" * 20_000
     file.write_bytes(data)
     numbers, problems = read(path)
     assert numbers == list(range(len(numbers))) and len(numbers) < 200
