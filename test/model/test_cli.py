@@ -96,6 +96,8 @@ def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: 
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--max-classes", "0"], "at least 1"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c.pth"], "c.pth"),
         (["evaluate", "--dataset", "camvid", "--root", "nowhere"], "is no folder"),
+        (["evaluate", "--dataset", "cityscapes", "--root", "."], "does not hold Cityscapes in a known layout"),
+        (["evaluate", "--dataset", "voc-20", "--root", ".", "--split", "test"], "unknown split 'test'"),
         (["evaluate", "--dataset", "kitti", "--root", "."], "invalid choice"),
     ],
 )
