@@ -21,7 +21,7 @@ from errseg_ros.evaluate_bag.results import BagSummary
 from errseg_ros.evaluate_bag.rows import Rows
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame, FrameSink
-from errseg_ros.evaluate_bag.truth import SECOND, TruthMatcher, stamp_of
+from errseg_ros.evaluate_bag.truth import SECOND, Truths, stamp_of
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
 
 if TYPE_CHECKING:
@@ -126,9 +126,10 @@ class _Run:
     ) -> None:
         self._plan, self._settings, self._models = plan, settings, models
         self._progress, self._reader, self._sink = progress, reader, sink
-        tolerance_ns = round(settings.tolerance_seconds * SECOND)
-        topic = plan.label_topic
-        self._matcher = None if topic is None else TruthMatcher(reader, topic, tolerance_ns)
+        self._truths: Truths | None = None
+        if plan.label_topic is not None and plan.label_key is not None:
+            tolerance_ns = round(settings.tolerance_seconds * SECOND)
+            self._truths = Truths(reader, plan.label_topic, plan.label_key, tolerance_ns, progress.problems)
 
     def run(self, go_on: Callable[[Progress], bool]) -> None:
         progress = self._progress
@@ -200,24 +201,12 @@ class _Run:
         )
 
     def _truth(self, image: _Image) -> NDArray[np.uint16] | None:
-        key = self._plan.label_key
-        if self._matcher is None or key is None:
+        if self._truths is None:
             return None
-        message = self._matcher.find(image.stamp_ns)
-        if message is None:
-            near, known = self._matcher.nearest_ns, self._progress.nearest_label_ns
-            self._progress.nearest_label_ns = min((n for n in (near, known) if n is not None), default=None)
-            return None
-        problems = self._progress.problems
-        try:
-            truth = key.read(message)
-        except InputError as error:
-            problems.note("labels cannot be decoded", f"that of image {image.index}: {error}")
-            return None
-        if truth.shape != image.pixels.shape[:2]:
-            sizes = "{}x{}, and its image {}x{}".format(*truth.shape, *image.pixels.shape[:2])
-            problems.note("labels have another size than their image", f"that of image {image.index} has {sizes}")
-            return None
+        height, width = image.pixels.shape[:2]
+        truth = self._truths.of(image.index, image.stamp_ns, (height, width))
+        near, known = self._truths.nearest_ns, self._progress.nearest_label_ns
+        self._progress.nearest_label_ns = min((n for n in (near, known) if n is not None), default=None)
         return truth
 
 
@@ -244,7 +233,22 @@ def _unmatched(progress: Progress, settings: Settings) -> tuple[str, ...]:
 
 def so_far(plan: BagPlan, settings: Settings, models: Models, progress: Progress) -> BagEvaluation:
     """What a bag's evaluation has come to."""
-    accumulator, config = progress.accumulator, models.segmenter.config
+    config = models.segmenter.config
+    device = str(models.segmenter.device)
+    return summarize(plan, settings, progress, config.name, device, config.input_size, config.max_classes)
+
+
+def summarize(
+    plan: BagPlan,
+    settings: Settings,
+    progress: Progress,
+    model: str,
+    device: str,
+    input_size: tuple[int, int],
+    max_classes: int,
+) -> BagEvaluation:
+    """What a bag's evaluation has come to, with a model that is known by its data."""
+    accumulator = progress.accumulator
     problems = (*plan.problems, *progress.damage, *progress.problems.lines(), *_unmatched(progress, settings))
     seconds = accumulator.rows.column("seconds")
     return BagEvaluation(
@@ -264,10 +268,10 @@ def so_far(plan: BagPlan, settings: Settings, models: Models, progress: Progress
         confusion=accumulator.confusion,
         worst=tuple(accumulator.worst.candidates),
         best=tuple(accumulator.best.candidates),
-        model=config.name,
-        device=str(models.segmenter.device),
-        input_size=config.input_size,
-        max_classes=config.max_classes,
+        model=model,
+        device=device,
+        input_size=input_size,
+        max_classes=max_classes,
         loop_seconds=progress.loop_seconds,
         model_seconds=progress.model_seconds,
     )

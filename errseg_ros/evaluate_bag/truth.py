@@ -6,8 +6,13 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
+from errseg_ros.evaluate_bag.labels import LabelKey
+from errseg_ros.evaluate_bag.problems import Problems
 
 SECOND = 1_000_000_000
 """In nanoseconds."""
@@ -66,3 +71,34 @@ class TruthMatcher:
         self._newest_ns = max(self._newest_ns, stamp)
         self._window.append((stamp, message))
         return True
+
+
+class Truths:
+    """The truth of images: their labels found, read and checked."""
+
+    def __init__(self, reader: BagReader, topic: str, key: LabelKey, tolerance_ns: int, problems: Problems) -> None:
+        """`problems` takes what cannot be used of the labels."""
+        self._matcher = TruthMatcher(reader, topic, tolerance_ns)
+        self._key = key
+        self._problems = problems
+
+    @property
+    def nearest_ns(self) -> int | None:
+        """How far the nearest label was from an image that has none within the tolerance."""
+        return self._matcher.nearest_ns
+
+    def of(self, index: int, stamp_ns: int, size: tuple[int, int]) -> NDArray[np.uint16] | None:
+        """(H, W) positions of the label's classes, for the image at `index` of size (H, W); None without a label."""
+        message = self._matcher.find(stamp_ns)
+        if message is None:
+            return None
+        try:
+            truth = self._key.read(message)
+        except InputError as error:
+            self._problems.note("labels cannot be decoded", f"that of image {index}: {error}")
+            return None
+        if truth.shape != size:
+            sizes = "{}x{}, and its image {}x{}".format(*truth.shape, *size)
+            self._problems.note("labels have another size than their image", f"that of image {index} has {sizes}")
+            return None
+        return truth
