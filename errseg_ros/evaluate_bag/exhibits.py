@@ -20,6 +20,8 @@ EXHIBITS = 4
 APART_SECONDS = 2.0
 MAX_WIDTH = 640
 
+_KEPT = 2 * EXHIBITS  # as two neighbouring stretches may be too near to each other
+
 
 @dataclass(frozen=True)
 class Pictures:
@@ -48,31 +50,50 @@ class Candidate:
 class Shelf:
     """The few images of one bag with the lowest (or highest) scores; those with a truth go before all others.
 
-    An image is taken at once or never, so that no other pictures are kept.
+    Of every stretch of APART_SECONDS the first in rank is kept, and of the stretches some: an image is taken at once
+    or never, so that no other pictures are kept.
     """
 
     def __init__(self, highest: bool, candidates: Iterable[Candidate] = ()) -> None:
         self._highest = highest
-        self.candidates = list(candidates)
+        self._by_stretch = {_stretch(candidate.seconds): candidate for candidate in candidates}
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All that are kept, the first in rank first."""
+        return tuple(sorted(self._by_stretch.values(), key=self._rank_of))
+
+    def chosen(self) -> tuple[Candidate, ...]:
+        """The first in rank, no two within APART_SECONDS."""
+        chosen: list[Candidate] = []
+        for candidate in self.candidates:
+            if all(abs(candidate.seconds - other.seconds) >= APART_SECONDS for other in chosen):
+                chosen.append(candidate)
+        return tuple(chosen[:EXHIBITS])
 
     def offer(self, place: int, row: Row, draw: Callable[[], Pictures]) -> None:
         """Take the image of a row if it is among the few; only then it is drawn."""
         labelled = row.miou is not None
         score = row.miou if row.miou is not None else row.confidence
-        rank = self._rank(labelled, score)
-        near = [c for c in self.candidates if abs(c.seconds - row.seconds) < APART_SECONDS]
-        if any(self._rank(c.labelled, c.score) <= rank for c in near):
-            return
-        others = [c for c in self.candidates if c not in near]
-        if len(others) >= EXHIBITS:
-            last = max(others, key=lambda c: self._rank(c.labelled, c.score))
-            if self._rank(last.labelled, last.score) <= rank:
+        stretch = _stretch(row.seconds)
+        rival = self._by_stretch.get(stretch)
+        if rival is None and len(self._by_stretch) >= _KEPT:
+            rival = self.candidates[-1]
+        if rival is not None:
+            if self._rank_of(rival) <= self._rank(labelled, score):
                 return
-            others.remove(last)
-        self.candidates = [*others, Candidate(place, row.seconds, labelled, score, draw())]
+            del self._by_stretch[_stretch(rival.seconds)]
+        self._by_stretch[stretch] = Candidate(place, row.seconds, labelled, score, draw())
+
+    def _rank_of(self, candidate: Candidate) -> tuple[bool, float]:
+        return self._rank(candidate.labelled, candidate.score)
 
     def _rank(self, labelled: bool, score: float) -> tuple[bool, float]:
         return not labelled, -score if self._highest else score
+
+
+def _stretch(seconds: float) -> int:
+    return int(seconds // APART_SECONDS)
 
 
 class Painter:
