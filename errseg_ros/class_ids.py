@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from errseg_model.errors import InputError
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyError
 
@@ -24,6 +25,23 @@ def id_table(ids: Sequence[int], capacity: int) -> NDArray[np.generic]:
     table = np.full(UNLABELLED + 1, capacity, dtype)
     table[: len(ids)] = ids
     return table
+
+
+def positions(mask: NDArray[np.integer], ids: Sequence[int]) -> NDArray[np.uint16]:
+    """A mask of ids, (H, W), in positions of a vocabulary whose classes have `ids`; UNLABELLED where it has none.
+
+    Raises InputError for an id that is neither one of them nor the unlabelled one of the mask's type.
+    """
+    unlabelled = int(np.iinfo(mask.dtype).max)
+    strange = len(ids) + 1
+    table = np.full(unlabelled + 1, strange, np.uint16)
+    table[list(ids)] = np.arange(len(ids))
+    table[unlabelled] = UNLABELLED
+    found = np.asarray(table[mask], np.uint16)
+    if (found == strange).any():
+        others = sorted(set(np.unique(mask).tolist()) - {*ids, unlabelled})
+        raise InputError(f"a mask has the ids {others}, which its label_info does not name")
+    return found
 
 
 class ClassIdsExhausted(VocabularyError):

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 
-from errseg_model.result import UNLABELLED
+from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
+from errseg_ros import class_ids
 from errseg_ros.demo.frames import SECOND
 from errseg_ros.image_decoding import ids_from_image
 
@@ -199,17 +200,10 @@ def _answer(stamp: int, sent: _Sent, parts: _Parts, vocabulary: Vocabulary, ids:
 
 def positions(message: Any, ids: tuple[int, ...]) -> NDArray[np.uint16]:
     """The mask in positions of a vocabulary with these ids. Raises ReplayError for any other id."""
-    pixels = ids_from_image(message)
-    unlabelled = int(np.iinfo(pixels.dtype).max)
-    strange = len(ids) + 1
-    table = np.full(unlabelled + 1, strange, np.uint16)
-    table[list(ids)] = np.arange(len(ids))
-    table[unlabelled] = UNLABELLED
-    mask = np.asarray(table[pixels], np.uint16)
-    if (mask == strange).any():
-        found = sorted(set(np.unique(pixels).tolist()) - {*ids, unlabelled})
-        raise ReplayError(f"a mask has the ids {found}, which its label_info does not name")
-    return mask
+    try:
+        return class_ids.positions(ids_from_image(message), ids)
+    except InputError as error:
+        raise ReplayError(str(error)) from None
 
 
 def _names(parts: _Parts) -> tuple[str, ...]:

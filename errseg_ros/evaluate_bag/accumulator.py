@@ -49,7 +49,7 @@ class Accumulator:
 
     def __init__(self, vocabularies: Sequence[Vocabulary], classes: Sequence[VocabularyEntry]) -> None:
         """`classes`: of the labels; empty without any."""
-        self.vocabularies = tuple(vocabularies)
+        self.vocabularies: tuple[Vocabulary, ...] = ()
         self.classes = tuple(classes)
         self.rows = Rows()
         self.confusion = ConfusionMatrix(len(classes))
@@ -58,8 +58,16 @@ class Accumulator:
         self.labelled = 0
         self.previous: tuple[int, NDArray[np.uint16]] | None = None
         """Vocabulary and mask of the image before."""
-        self._class_of = [_mask_table(v, match_classes(v, self.classes), len(classes)) for v in self.vocabularies]
+        self._class_of: list[NDArray[np.uint16]] = []
         self._painters: dict[int, Painter] = {}
+        for vocabulary in vocabularies:
+            self.add_vocabulary(vocabulary)
+
+    def add_vocabulary(self, vocabulary: Vocabulary) -> None:
+        """One more, which answers name by its position."""
+        self.vocabularies = (*self.vocabularies, vocabulary)
+        places = match_classes(vocabulary, self.classes)
+        self._class_of.append(_mask_table(vocabulary, places, len(self.classes)))
 
     def add(self, answer: Answer) -> None:
         """Count one image; they come in the order of the bag."""

@@ -15,6 +15,7 @@ from errseg_model.cli.options import add_model_options, input_size, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
+from errseg_ros.evaluate_bag.live.options import LiveOptions, add_live_options, live_options
 from errseg_ros.evaluate_bag.output_bag import check_output, output_bags
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
@@ -72,6 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         "with one for each",
     )
     parser.add_argument("--resume", action="store_true", help="go on with an evaluation that was interrupted")
+    add_live_options(parser, _at_least_zero)
     return parser
 
 
@@ -79,11 +81,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Console script; exit status 2 and one line for wrong input, 130 after Ctrl-C."""
     # Where others use the same cores, PyTorch's threads would spin, and slow everybody down.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    arguments = make_parser().parse_args(argv)
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
     interrupt = Interrupt()
     try:
+        live = live_options(arguments, parser)
         with interrupt:
-            return _run(arguments, interrupt)
+            return _run(arguments, interrupt) if live is None else _run_live(arguments, live, interrupt)
     except InputError as error:
         print(f"evaluate_bag: error: {error}", file=sys.stderr)
         return 2 if interrupt.signal is None else 128 + interrupt.signal
@@ -120,6 +124,21 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         file=sys.stderr,
     )
     return 128 + (interrupt.signal or signal.SIGINT)
+
+
+def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: Interrupt) -> int:
+    from errseg_ros.evaluate_bag.report import write_report
+
+    try:
+        from errseg_ros.evaluate_bag.live.session import evaluate_live
+    except ImportError as error:
+        raise InputError(f"--live needs ROS 2 (rclpy, vision_msgs): {error}") from None
+    evaluation = evaluate_live(
+        arguments.bags[0], settings_of(arguments), options, interrupt, say=lambda line: print(line, flush=True)
+    )
+    write_report(evaluation, arguments.out)
+    print(_in_short(evaluation, arguments.out))
+    return 0
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
@@ -178,6 +197,8 @@ def _in_short(evaluation: Evaluation, out: Path) -> str:
     if evaluation.truth is not None and evaluation.truth.confusion.counts.any():
         confusion = evaluation.truth.confusion
         parts.append(f"mIoU {confusion.miou() * 100:.2f}, pixel accuracy {confusion.pixel_accuracy() * 100:.2f}")
+    if evaluation.live is not None:
+        parts.append(f"{evaluation.live.answered} of {evaluation.live.published} published images answered")
     if evaluation.loop_seconds:
         parts.append(f"{len(evaluation.frames) / evaluation.loop_seconds:.2f} images a second")
     problems = [f"{bag.name}: {problem}" for bag in evaluation.bags for problem in bag.problems]

@@ -17,7 +17,7 @@ from errseg_ros.evaluate_bag.problems import Problems
 SECOND = 1_000_000_000
 """In nanoseconds."""
 
-_DISORDER_NS = SECOND // 2  # stamps may run back by so much in the order of recording
+DISORDER_NS = SECOND // 2  # stamps may run back by so much in the order of recording
 
 
 def stamp_of(message: Any, recorded: BagMessage) -> int:
@@ -44,7 +44,7 @@ class TruthMatcher:
     def find(self, stamp_ns: int) -> Any | None:
         """The label message of the image with this stamp, of two as near the earlier; None without one."""
         self._forget(stamp_ns)
-        while self._newest_ns <= stamp_ns + self._tolerance_ns + _DISORDER_NS and self._read_one():
+        while self._newest_ns <= stamp_ns + self._tolerance_ns + DISORDER_NS and self._read_one():
             self._forget(stamp_ns)
         nearest = min(self._window, key=lambda label: (abs(label[0] - stamp_ns), label[0]), default=None)
         if nearest is None:
@@ -56,7 +56,7 @@ class TruthMatcher:
         return nearest[1]
 
     def _forget(self, stamp_ns: int) -> None:
-        while self._window and self._window[0][0] < stamp_ns - self._tolerance_ns - 2 * _DISORDER_NS:
+        while self._window and self._window[0][0] < stamp_ns - self._tolerance_ns - 2 * DISORDER_NS:
             self._window.popleft()
 
     def _read_one(self) -> bool:
