@@ -170,7 +170,7 @@ class _Run:
             image = np.require(image, requirements="W")  # PyTorch warns of the bag's own read-only memory
         except InputError as error:
             if chosen:
-                progress.problems.note("images cannot be decoded", f"image {index}: {error}")
+                progress.problems.note("images that cannot be decoded", f"image {index}: {error}")
             return
         seconds = (stamp_ns - progress.first_stamp_ns) / SECOND
         self._evaluate(_Image(index, recorded, message.header.frame_id, stamp_ns, seconds, image))

@@ -13,10 +13,10 @@ class Problems:
         """Number and first reason by kind."""
 
     def note(self, kind: str, reason: str) -> None:
-        """One more of a kind, such as "images cannot be decoded"."""
+        """One more of a kind, such as "images that cannot be decoded"."""
         count, first = self.found.get(kind, (0, reason))
         self.found[kind] = (count + 1, first)
 
     def lines(self) -> tuple[str, ...]:
         """One line for each kind."""
-        return tuple(f"{count} {kind}; the first: {reason}" for kind, (count, reason) in self.found.items())
+        return tuple(f"{kind}: {count}; the first: {reason}" for kind, (count, reason) in self.found.items())

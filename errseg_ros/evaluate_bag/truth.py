@@ -95,10 +95,10 @@ class Truths:
         try:
             truth = self._key.read(message)
         except InputError as error:
-            self._problems.note("labels cannot be decoded", f"that of image {index}: {error}")
+            self._problems.note("labels that cannot be decoded", f"that of image {index}: {error}")
             return None
         if truth.shape != size:
-            sizes = "{}x{}, and its image {}x{}".format(*truth.shape, *size)
-            self._problems.note("labels have another size than their image", f"that of image {index} has {sizes}")
+            sizes = "{}x{}, not {}x{}".format(*truth.shape, *size)
+            self._problems.note("labels of another size than their image", f"that of image {index}, {sizes}")
             return None
         return truth

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from errseg_model.errors import InputError
+from errseg_model.vocabulary import Vocabulary
+from errseg_ros.evaluate_bag.evaluator import evaluate_one, start
+from errseg_ros.evaluate_bag.merge import merge
+from errseg_ros.evaluate_bag.plan import prepare
+from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
+from errseg_ros.evaluate_bag.settings import Comparison, ModelChoice
+from errseg_ros.evaluate_bag.state import State
+
+MakeSettings = Callable[..., Any]
+NAMES = {0: "sky", 1: "road"}
+
+
+@pytest.fixture
+def bag(ros: Any) -> Path:
+    rng = np.random.default_rng(3)
+    frames = [(n * 0.7, rng.integers(0, 2, (12, 16)), rng.integers(0, 2, (12, 16))) for n in range(30)]
+    wrong = [(n * 0.7, mask, truth[:5] if n in (4, 20) else truth) for n, (_, mask, truth) in enumerate(frames)]
+    return ros.drive(wrong, NAMES)  # type: ignore[no-any-return]
+
+
+def same(one: Evaluation, other: Evaluation) -> None:
+    """All but times are equal, pictures too."""
+    for evaluation in (one, other):
+        assert evaluation.loop_seconds > 0
+    assert one.frames == other.frames
+    assert one.bags == other.bags
+    assert one.truth is not None and other.truth is not None
+    np.testing.assert_array_equal(one.truth.confusion.counts, other.truth.confusion.counts)
+    for mine, theirs in zip((*one.worst, *one.best), (*other.worst, *other.best), strict=True):
+        assert mine.frame == theirs.frame and mine.colours == theirs.colours
+        for kind in ("image", "truth", "mask"):
+            np.testing.assert_array_equal(getattr(mine, kind), getattr(theirs, kind))
+
+
+@pytest.mark.parametrize("stops", [[1], [13], [5, 6, 21], [29]])
+def test_resumed_evaluation_gives_exactly_the_numbers_of_an_uninterrupted_one(
+    bag: Path, tmp_path: Path, make_settings: MakeSettings, make_models: Any, stops: list[int]
+) -> None:
+    settings = make_settings("sky; road", (9.0, "road; sky"), label_topic="/camera/labels", compare="road")
+    plans, settings = prepare([bag], settings)
+    whole = merge([evaluate_one(plans[0], settings, make_models(settings))], settings, 1.0)
+
+    state = State(tmp_path / "out", plans, settings)
+    state.create()
+    for stop in [*stops, 1000]:
+        again = State(tmp_path / "out", plans, settings)
+        again.check()
+        progress = again.load(0)
+        models = make_models(settings)
+        part = evaluate_one(
+            plans[0], settings, models, progress, go_on=lambda progress, stop=stop: progress.next_index < stop
+        )
+        again.save(0, progress, 2.5)
+    assert len(models.computed) == 30 - stops[-1]
+    same(merge([part], settings, 1.0), whole)
+    finished = State(tmp_path / "out", plans, settings)
+    finished.check()
+    assert finished.earlier_seconds == 2.5
+    # A bag that is done is not read again.
+    (bag / "bag.mcap").unlink()
+    done = evaluate_one(plans[0], settings, make_models(settings), finished.load(0))
+    same(merge([done], settings, 1.0), whole)
+
+
+def test_state_holds_no_code(bag: Path, tmp_path: Path, make_settings: MakeSettings, make_models: Any) -> None:
+    plans, settings = prepare([bag], make_settings(label_topic="/camera/labels"))
+    state = State(tmp_path / "out", plans, settings)
+    state.create()
+    (file,) = [state._path(0)]
+    file.write_bytes(pickle.dumps(print))
+    with pytest.raises(InputError, match="cannot be read"):
+        state.load(0)
+
+
+WORDS = Vocabulary.from_argument("tree")
+
+
+@pytest.mark.parametrize(
+    ("option", "change"),
+    [
+        ("--stride", {"stride": 2}),
+        ("--tolerance", {"tolerance_seconds": 1.0}),
+        ("--label-topic", {"label_topic": "/camera/image"}),
+        ("--confidence-threshold", {"confidence_threshold": 0.5}),
+        ("--model", {"model": ModelChoice("errseg-b")}),
+        ("--checkpoint", {"model": ModelChoice(checkpoint=Path("weights.pth"))}),
+        ("--input-size", {"model": ModelChoice(input_size=(64, 64))}),
+        ("--vocabulary and --vocabulary-at", {"periods": (VocabularyPeriod(0.0, WORDS),)}),
+        ("vocabulary of --compare", {"comparison": Comparison(ModelChoice(), WORDS)}),
+    ],
+)
+def test_other_settings_are_refused_by_name(
+    bag: Path, tmp_path: Path, make_settings: MakeSettings, option: str, change: dict[str, Any]
+) -> None:
+    plans, settings = prepare([bag], make_settings("sky", label_topic="/camera/labels"))
+    State(tmp_path / "out", plans, settings).create()
+    with pytest.raises(InputError, match="is of other settings") as caught:
+        State(tmp_path / "out", plans, dataclasses.replace(settings, **change)).check()
+    assert option in str(caught.value)
+    State(tmp_path / "out", plans, settings).check()
+
+
+def test_other_bags_are_refused(ros: Any, bag: Path, tmp_path: Path, make_settings: MakeSettings) -> None:
+    other = ros.drive([(0.0, np.zeros((4, 4)), None)], name="other")
+    settings = make_settings("sky", image_topic="/camera/image")
+    plans, _ = prepare([bag], settings)
+    State(tmp_path / "out", plans, settings).create()
+    for paths in ([other], [bag, other]):
+        plans, _ = prepare(paths, settings)
+        with pytest.raises(InputError, match=r"other settings \(bags\)"):
+            State(tmp_path / "out", plans, settings).check()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seconds": 1}', "words"])
+def test_broken_settings_file_is_refused(bag: Path, tmp_path: Path, make_settings: MakeSettings, text: str) -> None:
+    plans, settings = prepare([bag], make_settings("sky", image_topic="/camera/image"))
+    state = State(tmp_path / "out", plans, settings)
+    state.create()
+    (state.folder / "settings.json").write_text(text)
+    with pytest.raises(InputError, match=r"settings\.json cannot be read"):
+        state.check()
+
+
+def test_nothing_is_left_of_a_complete_evaluation(bag: Path, tmp_path: Path, make_settings: MakeSettings) -> None:
+    plans, settings = prepare([bag], make_settings("sky", image_topic="/camera/image"))
+    state = State(tmp_path / "out", plans, settings)
+    assert not state.exists
+    state.create()
+    state.save(0, start(plans[0], settings), 0.0)
+    assert state.exists and state.saved
+    state.remove()
+    assert not state.exists and not list((tmp_path / "out").iterdir())
