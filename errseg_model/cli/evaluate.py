@@ -21,7 +21,8 @@ from errseg_model.evaluation import SHOWN_CLASSES, Evaluation, evaluate, read_re
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser("evaluate", help="measure on a labelled data set", description=__doc__)
-    parser.add_argument("--dataset", required=True, choices=list_datasets())
+    names = list_datasets()
+    parser.add_argument("--dataset", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
     parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's folder")
     parser.add_argument("--split", metavar="S", help="default: val, or camvid's test")
     parser.add_argument("--vocabulary", type=vocabulary, metavar="V", help="default: the data set's classes")

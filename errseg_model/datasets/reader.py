@@ -121,16 +121,19 @@ def _find_layout(specification: DatasetSpecification, root: Path, folder: str) -
     for layout in specification.layouts:
         if _is_there(root, layout, folder):
             return layout
-    lines = [
-        " and ".join(
-            t.replace("{split}", folder).replace("{name}", "*")
-            for t in dict.fromkeys((layout.image, layout.label, layout.names))
-            if t not in ("image", "label")
+    expected = [
+        ", ".join(
+            template.replace("{split}", folder).replace("{name}", "*")
+            for template in dict.fromkeys((layout.image, layout.label, layout.names))
+            if template not in ("image", "label")
         )
         for layout in specification.layouts
     ]
-    reason = "is no folder" if not root.is_dir() else f"does not hold {specification.title} in a known layout"
-    raise DatasetError(f"{root} {reason}: expected the folder ({specification.folder}) with {'; or with '.join(lines)}")
+    reason = f"does not hold {specification.title} in a known layout" if root.is_dir() else "is no folder"
+    raise DatasetError(
+        f"{root} {reason}: expected the data set's folder, such as {specification.folder}, with "
+        f"{'; or with '.join(expected)}"
+    )
 
 
 def _is_there(root: Path, layout: Layout, folder: str) -> bool:

@@ -68,7 +68,9 @@ def test_a_folder_without_pictures_or_labels_names_the_layout(
     for name in ("a_1", "a_2", "b_1"):
         (root / template.format(name)).unlink()
     pattern = Path(template.format("*")).name.replace("*", r"\*")
-    with pytest.raises(DatasetError, match=rf"in a known layout: expected the folder .*{pattern}"):
+    with pytest.raises(
+        DatasetError, match=rf"in a known layout: expected the data set's folder, such as .* with .*{pattern}"
+    ):
         create_dataset(published.dataset, root, published.split)
 
 

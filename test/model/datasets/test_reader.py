@@ -111,7 +111,7 @@ def test_a_grey_picture_is_read_as_rgb(voc: Path) -> None:
 def test_a_wrong_place_says_what_is_expected_there(name: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for root, reason in ((tmp_path, "in a known layout"), (tmp_path / "no", "no folder"), (tmp_path / "file", "no fo")):
-        with pytest.raises(DatasetError, match=f"{reason}.*: expected the folder") as caught:
+        with pytest.raises(DatasetError, match=f"{reason}.*: expected the data set's folder") as caught:
             create_dataset(name, root)
         message = str(caught.value)
         specification = dataset_specification(name)
