@@ -6,6 +6,7 @@ Weights are data: a pickled file is read with `weights_only=True`, which refuses
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,7 +93,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_published(path: Path) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other kinds: one message, ours, is enough
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"checkpoint {path} is refused: it holds something other than weights (code is never executed), "

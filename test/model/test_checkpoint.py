@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,16 @@ def test_code_in_a_pickle_is_refused_and_never_runs(tmp_path: Path, tensors: dic
     with pytest.raises(CheckpointError, match="never executed"):
         load_checkpoint(tmp_path / "evil.pth", tensors)
     assert not trace.exists()
+
+
+def test_a_plain_pickle_with_code_is_refused_without_a_word_of_pytorch(
+    tmp_path: Path, tensors: dict[str, torch.Tensor], recwarn: pytest.WarningsRecorder
+) -> None:
+    trace = tmp_path / "ran"
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps({"model": Code(trace)}))
+    with pytest.raises(CheckpointError, match="never executed"):
+        load_checkpoint(tmp_path / "evil.pth", tensors)
+    assert not trace.exists() and not recwarn.list
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
