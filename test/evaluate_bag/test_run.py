@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from errseg_model.errors import InputError
+from errseg_ros.evaluate_bag import run
+from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
+
+MakeSettings = Callable[..., Any]
+NAMES = {0: "sky", 1: "road"}
+
+
+@pytest.fixture(autouse=True)
+def _picture_models(monkeypatch: pytest.MonkeyPatch, make_models: Any) -> None:
+    monkeypatch.setattr("errseg_ros.evaluate_bag.models.Models", make_models)
+
+
+@pytest.fixture
+def bags(ros: Any) -> list[Path]:
+    rng = np.random.default_rng(1)
+    return [
+        ros.drive(
+            [(n * 0.5, rng.integers(0, 2, (6, 8)), rng.integers(0, 2, (6, 8))) for n in range(10)], NAMES, name=name
+        )
+        for name in ("one", "two")
+    ]
+
+
+@pytest.fixture
+def settings(make_settings: MakeSettings) -> Any:
+    return make_settings("sky; road", label_topic="/camera/labels")
+
+
+def interrupt_after(images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends SIGINT to this process while the image with this number is evaluated."""
+    from errseg_ros.evaluate_bag.accumulator import Accumulator
+
+    add = Accumulator.add
+    seen = []
+
+    def count(self: Accumulator, answer: Any) -> None:
+        seen.append(answer)
+        if len(seen) == images:
+            os.kill(os.getpid(), signal.SIGINT)
+        add(self, answer)
+
+    monkeypatch.setattr(Accumulator, "add", count)
+
+
+def evaluate(bags: list[Path], settings: Any, out: Path, resume: bool = False, **options: Any) -> Evaluation:
+    with Interrupt() as interrupt:
+        return evaluate_bags(bags, settings, out, resume, interrupt, **options)
+
+
+@pytest.mark.parametrize("images", [1, 4, 10, 11, 19])
+def test_interrupted_run_reports_what_is_done_and_is_gone_on_with(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int
+) -> None:
+    whole = evaluate(bags, settings, tmp_path / "whole")
+    assert not whole.interrupted and len(whole.frames) == 20
+    with monkeypatch.context() as context:
+        interrupt_after(images, context)
+        part = evaluate(bags, settings, tmp_path / "out")
+    assert part.interrupted
+    assert part.frames == whole.frames[:images]
+    assert (tmp_path / "out" / ".evaluate_bag").is_dir()
+    with pytest.raises(InputError, match="holds an unfinished evaluation: go on with it with --resume, or remove"):
+        evaluate(bags, settings, tmp_path / "out")
+    resumed = evaluate(bags, settings, tmp_path / "out", resume=True)
+    assert not resumed.interrupted
+    assert resumed.frames == whole.frames
+    assert resumed.truth is not None and whole.truth is not None
+    assert (resumed.truth.confusion.counts == whole.truth.confusion.counts).all()
+    assert resumed.wall_seconds > part.wall_seconds
+    assert not (tmp_path / "out" / ".evaluate_bag").exists()
+
+
+def test_interrupt_of_a_resumed_run_before_its_first_image_keeps_what_is_done(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        evaluate(bags, settings, tmp_path / "out")
+    with Interrupt() as interrupt:
+        interrupt.signal = signal.SIGINT
+        again = evaluate_bags(bags, settings, tmp_path / "out", True, interrupt)
+    assert again.interrupted and len(again.frames) == 3
+    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+
+
+def test_interrupt_before_the_first_image_leaves_nothing(bags: list[Path], settings: Any, tmp_path: Path) -> None:
+    with Interrupt() as interrupt:
+        interrupt.signal = signal.SIGINT
+        with pytest.raises(InputError, match="interrupted before the first image"):
+            evaluate_bags(bags, settings, tmp_path / "out", False, interrupt)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_second_interrupt_ends_at_once() -> None:
+    with Interrupt() as interrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert interrupt.signal == signal.SIGTERM
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_state_is_saved_while_a_bag_is_evaluated(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
+    file = tmp_path / "out" / ".evaluate_bag" / "bag00000.npz"
+    from errseg_ros.evaluate_bag.accumulator import Accumulator
+
+    add = Accumulator.add
+    seen = []
+
+    def look(self: Accumulator, answer: Any) -> None:
+        seen.append(file.is_file())
+        add(self, answer)
+
+    monkeypatch.setattr(Accumulator, "add", look)
+    evaluate(bags[:1], settings, tmp_path / "out")
+    assert seen == [False] + [True] * 9
+
+
+def test_report_that_fails_leaves_the_work_to_be_gone_on_with(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_models: Any
+) -> None:
+    def fail(evaluation: Evaluation) -> None:
+        raise InputError("the disk is full")
+
+    with pytest.raises(InputError, match="the disk is full"):
+        evaluate(bags, settings, tmp_path / "out", report=fail)
+    monkeypatch.setattr(make_models, "segment", None)  # nothing is computed again
+    reported: list[Evaluation] = []
+    evaluate(bags, settings, tmp_path / "out", resume=True, report=reported.append)
+    assert len(reported[0].frames) == 20
+
+
+def test_nothing_to_resume_is_told(bags: list[Path], settings: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no unfinished evaluation to resume: leave --resume out"):
+        evaluate(bags, settings, tmp_path / "out", resume=True)
+
+
+def test_no_image_at_all_is_an_error_with_the_reasons(ros: Any, make_settings: MakeSettings, tmp_path: Path) -> None:
+    wrong = ros.image(ros.start, np.zeros((6, 8, 3), np.uint8), "magic")
+    path = ros.bag([("/image", 1, wrong)])
+    with pytest.raises(InputError, match="no image could be evaluated, so there is nothing to report: images that"):
+        evaluate([path], make_settings("sky"), tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
