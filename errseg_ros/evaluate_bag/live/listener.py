@@ -89,10 +89,14 @@ class Listener:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
-        self._thread.join()
+        self.stop()
         self._node.destroy_node()
         rclpy.try_shutdown(context=self._context)
+
+    def stop(self) -> None:
+        """Take nothing more; what was taken can still be asked for."""
+        self._executor.shutdown()
+        self._thread.join()
 
     def wait_for_node(self, seconds: float, stopped: Callable[[], bool]) -> bool:
         """Wait until the node listens to the images and has told its labels and parameters.
@@ -195,6 +199,8 @@ class Listener:
                 f"no active errseg_node named {node} is running: start it with `errseg_node --ros-args "
                 f"-r camera/image:={topic}`, in the same ROS_DOMAIN_ID, or name another with --node"
             )
+        if (several := self._node.count_publishers(f"{node}/label_info")) > 1:
+            return f"{several} nodes are named {node}, so that answers cannot be told apart: end all but one"
         listeners = self._node.get_subscriptions_info_by_topic(topic)
         if not any(_full_name(endpoint) == node for endpoint in listeners):
             others = ", ".join(self._heard_by_node()) or "no images (is it active?)"

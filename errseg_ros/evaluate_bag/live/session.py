@@ -91,7 +91,8 @@ class _Session:
                 patience = max(options.idle_seconds, _PATIENCE * self._longest_seconds)
                 if answer is None and assembly.published and idle > patience:
                     break
-            while (answer := self._listener.next()) is not None:  # those that wait already
+            self._listener.stop()
+            while (answer := self._listener.next()) is not None:  # those that came before
                 self._take(answer)
 
     def evaluation(self, wall_seconds: float, by_hand: bool) -> Evaluation:

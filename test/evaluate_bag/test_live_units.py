@@ -1,0 +1,230 @@
+"""The parts of evaluate_bag --live that need no other process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Writer
+
+from errseg_model.errors import InputError
+from errseg_model.result import UNLABELLED
+from errseg_model.sample_drive import SampleDrive
+from errseg_ros.bag_messages import IMAGE, Messages
+from errseg_ros.bags import BagReader, make_typestore
+from errseg_ros.class_ids import positions
+from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
+from errseg_ros.evaluate_bag.live.images import BagImages, header_stamp
+from errseg_ros.evaluate_bag.main import main
+from errseg_ros.sample_bag import IMAGE_TOPIC, write_sample_bag
+
+MS = 1_000_000
+
+
+def at(stamp_ns: int, **fields: Any) -> SimpleNamespace:
+    """A message with a header."""
+    stamp = SimpleNamespace(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9)
+    return SimpleNamespace(header=SimpleNamespace(stamp=stamp), **fields)
+
+
+def labels(**ids: int) -> SimpleNamespace:
+    """A label_info."""
+    return SimpleNamespace(
+        class_map=[SimpleNamespace(class_name=name, class_id=number) for name, number in ids.items()], threshold=0.5
+    )
+
+
+def scores(stamp_ns: int, *names: str) -> SimpleNamespace:
+    """Class scores."""
+    return at(stamp_ns, results=[SimpleNamespace(class_id=name) for name in names])
+
+
+class TestAssembly:
+    @pytest.fixture
+    def answers(self) -> list[LiveAnswer]:
+        """What is complete."""
+        return []
+
+    @pytest.fixture
+    def assembly(self, answers: list[LiveAnswer]) -> Assembly:
+        """With labels for "road" and "sky"."""
+        assembly = Assembly(answers.append)
+        assembly.add_labels(labels(road=4, sky=2))
+        return assembly
+
+    @pytest.mark.parametrize("order", ["imcs", "mcsi", "scmi", "imsc", "cism"])
+    def test_an_answer_is_complete_in_every_order(
+        self, assembly: Assembly, answers: list[LiveAnswer], order: str
+    ) -> None:
+        add = {
+            "i": lambda: assembly.add_image(7, 100 * MS),
+            "m": lambda: assembly.add_mask(at(7, data="mask"), 350 * MS),
+            "c": lambda: assembly.add_confidence(at(7, data="confidence")),
+            "s": lambda: assembly.add_scores(scores(7, "road", "sky")),
+        }
+        for step in order[:-1]:
+            add[step]()
+        assert answers == []
+        add[order[-1]]()
+        (answer,) = answers
+        assert (answer.stamp_ns, answer.latency_ms) == (7, 250.0)
+        assert (answer.names, answer.ids) == (("road", "sky"), (4, 2))
+        assert (answer.mask.data, answer.confidence.data) == ("mask", "confidence")
+        assert (assembly.published, assembly.answered) == (1, 1)
+
+    def test_images_without_a_mask_were_dropped(self, assembly: Assembly) -> None:
+        for number in range(10):
+            assembly.add_image(number, number * MS)
+            if number % 3 == 0:
+                assembly.add_mask(at(number), number * MS)
+        assert (assembly.published, assembly.answered) == (10, 4)
+        assert (assembly.first_ns, assembly.last_ns) == (0, 9 * MS)
+
+    def test_in_a_loop_every_image_counts(self, assembly: Assembly) -> None:
+        for received in (0, 1000 * MS):
+            for stamp in (1, 2):
+                assembly.add_image(stamp, received + stamp * MS)
+            assembly.add_mask(at(2), received + 9 * MS)
+        assert (assembly.published, assembly.answered) == (4, 2)
+
+    def test_the_labels_may_come_after_the_mask(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
+        assembly.add_image(7, 0)
+        for message in (at(7), at(8)):
+            assembly.add_confidence(message)
+        assembly.add_mask(at(7), 1)
+        assembly.add_scores(scores(7, "dragon"))
+        assert answers == []
+        assembly.add_labels(labels(dragon=9))
+        assert [answer.ids for answer in answers] == [(9,)]
+        assert assembly.threshold == 0.5
+
+    def test_a_mask_of_an_image_that_was_not_heard_counts_apart(
+        self, assembly: Assembly, answers: list[LiveAnswer]
+    ) -> None:
+        assembly.add_mask(at(7), 1)
+        assembly.add_confidence(at(7))
+        assembly.add_scores(scores(7, "road", "sky"))
+        assembly.finish()
+        assert (assembly.published, assembly.answered, assembly.strangers, assembly.incomplete) == (0, 0, 1, 0)
+        assert answers == []
+
+    def test_an_answer_without_all_its_parts_is_said_and_counts_as_answered(self, assembly: Assembly) -> None:
+        assembly.add_image(7, 0)
+        assembly.add_mask(at(7), 1)
+        assembly.finish()
+        assert (assembly.answered, assembly.strangers, assembly.incomplete) == (1, 0, 1)
+
+    def test_memory_does_not_grow(self, assembly: Assembly) -> None:
+        for number in range(5000):
+            assembly.add_image(number, number)
+            assembly.add_mask(at(number + 10**6), number)
+        assert len(assembly._images) <= 1000 and len(assembly._parts) <= 16
+        assembly.finish()
+        assert assembly.strangers == 5000
+
+
+@pytest.mark.parametrize(("dtype", "unlabelled"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_ids_become_positions(dtype: Any, unlabelled: int) -> None:
+    mask = np.array([[4, 2], [unlabelled, 4]], dtype)
+    assert positions(mask, (4, 2)).tolist() == [[0, 1], [UNLABELLED, 0]]
+
+
+def test_an_id_that_nobody_names_is_said() -> None:
+    with pytest.raises(InputError, match=r"the ids \[7\], which its label_info does not name"):
+        positions(np.array([[4, 7, 255]], np.uint8), (4, 2))
+
+
+class TestBagImages:
+    def bag(self, path: Path, stamps: Sequence[int]) -> Path:
+        store = make_typestore()
+        messages = Messages(store)
+        with Writer(path, version=9) as writer:
+            connection = writer.add_connection("/image", IMAGE, typestore=store)
+            for number, stamp in enumerate(stamps):
+                image = messages.image(messages.header(stamp, "camera"), np.zeros((2, 2), np.uint8), "mono8")
+                writer.write(connection, 1 + number, store.serialize_cdr(image, IMAGE))
+        return path
+
+    def test_images_are_found_by_their_stamps_and_the_others_passed_over(self, tmp_path: Path) -> None:
+        stamps = [10**18 + number * 100 * MS for number in range(100)]
+        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+            images = BagImages(reader, "/image")
+            assert images.first_stamp_ns == stamps[0]
+            for index in (0, 1, 5, 6, 50, 99):
+                found = images.find(stamps[index])
+                assert found is not None and (found.index, found.stamp_ns) == (index, stamps[index])
+
+    def test_a_stamp_of_no_image_is_none_and_loses_none(self, tmp_path: Path) -> None:
+        stamps = [10**18 + number * 100 * MS for number in range(20)]
+        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+            images = BagImages(reader, "/image")
+            assert images.find(stamps[3] + 1) is None
+            found = images.find(stamps[4])
+            assert found is not None and found.index == 4
+            assert images.find(stamps[2]) is None  # it came before
+            assert images.find(stamps[19] + 10**12) is None
+
+    def test_stamps_in_some_disorder_are_found(self, tmp_path: Path) -> None:
+        stamps = [10**18 + ms * MS for ms in (0, 200, 100, 400, 300)]
+        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+            images = BagImages(reader, "/image")
+            found = [images.find(stamps[index]) for index in (0, 1, 2, 3, 4)]
+            assert [image and image.index for image in found] == [0, 1, 2, 3, 4]
+
+    def test_images_without_stamps_are_refused(self, tmp_path: Path) -> None:
+        with (
+            BagReader(self.bag(tmp_path / "bag", [0, 0])) as reader,
+            pytest.raises(InputError, match="have empty stamps"),
+        ):
+            BagImages(reader, "/image")
+
+    @pytest.mark.parametrize(
+        ("data", "stamp"),
+        [(b"\0\1\0\0\2\0\0\0\3\0\0\0", 2 * 10**9 + 3), (b"\0\0\0\0\0\0\0\2\0\0\0\3", 2 * 10**9 + 3)],
+    )
+    def test_a_stamp_is_read_in_both_byte_orders(self, data: bytes, stamp: int) -> None:
+        assert header_stamp(data) == stamp
+
+    @pytest.mark.parametrize("data", [b"", b"\0\1\0\0\2\0"])
+    def test_a_message_without_a_header_is_said(self, data: bytes) -> None:
+        with pytest.raises(InputError, match="has no header"):
+            header_stamp(data)
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images of the sample drive."""
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    write_sample_bag(path, SampleDrive(height=48, width=64, duration_s=0.3))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--live", "--stride", "2"], "--stride does not go with --live"),
+        (["--live", "--vocabulary", "road; sky"], "--vocabulary does not go with --live"),
+        (["--live", "--output-bag", "bag"], "--output-bag does not go with --live"),
+        (["--live", "--resume"], "--resume does not go with --live"),
+        (["--live", "--model", "errseg-b"], "--model does not go with --live"),
+        (["--node", "/other"], "--node needs --live"),
+        (["--idle", "3"], "--idle needs --live"),
+        (["BAG", "--live"], "evaluates one bag"),
+        (["--live", "--image-topic", "/radar"], "there is no topic /radar"),
+        (["--live", "--image-topic", IMAGE_TOPIC, "--node", "/a b"], "node '/a b', camera 'camera'"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    drive: Path, tmp_path: Path, words: list[str], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main([str(drive), *(str(drive) if word == "BAG" else word for word in words), "--out", str(tmp_path / "out")])
+        == 2
+    )
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1 and errors.startswith("evaluate_bag: error: ") and problem in errors
+    assert not (tmp_path / "out").exists()

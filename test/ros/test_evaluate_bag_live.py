@@ -1,0 +1,181 @@
+"""evaluate_bag --live with a real node and a real replay, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from errseg_model.sample_drive import SampleDrive
+from errseg_ros.evaluate_bag.main import main
+from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_TOPIC, write_sample_bag
+
+SECONDS = 120
+BEFORE = ["sky", "road", "building", "car", "tree"]
+AFTER = ["dragon", "street, road", "sky", "building"]
+TOPICS = ["--image-topic", IMAGE_TOPIC, "--label-topic", LABEL_TOPIC]
+
+
+@pytest.fixture(scope="module")
+def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight seconds of the sample drive: 40 images."""
+    path = tmp_path_factory.mktemp("bags") / "drive"
+    write_sample_bag(path, SampleDrive(height=96, width=128, rate_hz=5, duration_s=8))
+    return path
+
+
+@pytest.fixture(scope="module")
+def node(start_node: Callable[..., Any]) -> Iterator[Any]:
+    """A running node with a small input."""
+    with start_node(input_size="[64, 96]", vocabulary=json.dumps(BEFORE)) as process:
+        process.wait_for_log("ready: waiting for")
+        yield process
+
+
+@dataclass
+class Program:
+    """A process and what it prints."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def wait_for(self, text: str) -> None:
+        end = time.monotonic() + SECONDS
+        while text not in self.text():
+            assert self.process.poll() is None and time.monotonic() < end, self.text()
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        return self.process.wait(SECONDS)
+
+
+@pytest.fixture
+def run(ros_module_environment: dict[str, str], tmp_path: Path) -> Callable[..., Any]:
+    """Context manager: one of our programs in the node's domain."""
+
+    @contextmanager
+    def start(module: str, *arguments: str | Path) -> Iterator[Program]:
+        log = tmp_path / f"{module.rpartition('.')[0]}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *map(str, arguments)],
+                env={**ros_module_environment, "OMP_NUM_THREADS": "1"},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        try:
+            yield Program(process, log)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+
+    return start
+
+
+EVALUATE, REPLAY = "errseg_ros.evaluate_bag.main", "errseg_ros.replay_bag.main"
+
+
+def offline(drive: Path, out: Path, names: list[str]) -> pl.DataFrame:
+    """The frames of an evaluation without the node."""
+    words = ["--vocabulary", "; ".join(names), "--input-size", "64x96", "--device", "cpu"]
+    assert main([str(drive), *TOPICS, *words, "--out", str(out)]) == 0
+    return pl.read_parquet(out / "frames.parquet")
+
+
+def test_the_node_gets_the_figures_of_the_frames_that_it_answered(
+    node: Any, client: Any, drive: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "live"
+    with run(EVALUATE, drive, *TOPICS, "--live", "--out", out) as evaluation:
+        evaluation.wait_for("now play the bag")
+        with run(REPLAY, drive, "--delay", "3", "--clock") as replay:
+            client.subscribe_outputs()
+            client.wait_until(lambda: len(client.received["/errseg/camera/mask"]) > 8, "nine masks", SECONDS)
+            assert client.set_vocabulary(AFTER).successful
+            assert replay.end() == 0
+        assert evaluation.end() == 0, evaluation.text()
+    assert client.set_vocabulary(BEFORE).successful
+
+    report = json.loads((out / "report.json").read_text())
+    live = report["live"]
+    assert live["answered"] + live["dropped"] == live["published"] <= 40
+    assert live["answered"] >= report["frames"] > 12
+    assert 0 < live["seconds"] < 60
+    assert [period["entries"] for period in report["vocabularies"]] == [BEFORE, AFTER]
+    assert report["model"] == "errseg-lite" and report["device"] == "cpu"
+    assert f"{live['answered']} of {live['published']} published images answered" in evaluation.text()
+
+    frames = pl.read_parquet(out / "frames.parquet")
+    assert set(frames["vocabulary"]) == {0, 1}
+    assert frames["index"].is_sorted() and frames["latency_ms"].min() > 0
+    for number, names in enumerate((BEFORE, AFTER)):
+        expected = offline(drive, tmp_path / f"offline{number}", names)
+        answered = frames.filter(pl.col("vocabulary") == number)
+        same = answered.join(expected, on="stamp_ns", how="left", suffix=" offline", maintain_order="left")
+        assert len(answered) > 2
+        shares = [f"share: {name.partition(',')[0]}" for name in names]
+        for column in ("index", "seconds", "unlabelled", "pixel_accuracy", "miou", *shares):
+            # The same masks, so the same figures to the last bit.
+            assert same[column].to_list() == same[f"{column} offline"].to_list(), column
+        difference = (same["confidence"] - same["confidence offline"]).abs().max()
+        assert difference <= 1 / 255  # the node sends it in 8 bits
+
+
+def test_a_second_loop_counts_as_traffic_and_ctrl_c_ends_it_well(
+    node: Any, drive: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    out = tmp_path / "live"
+    with run(EVALUATE, drive, *TOPICS, "--live", "--out", out) as evaluation:
+        evaluation.wait_for("now play the bag")
+        with run(REPLAY, drive, "--loop", "--rate", "4") as replay:
+            time.sleep(12)
+            evaluation.process.send_signal(signal.SIGINT)
+            assert evaluation.end() == 0, evaluation.text()
+            replay.process.send_signal(signal.SIGINT)
+            assert replay.end() == 0
+    report = json.loads((out / "report.json").read_text())
+    assert report["live"]["published"] > 40 >= report["frames"]
+    assert any("were played again" in note for note in report["notes"])
+    assert any("Ctrl-C" in note for note in report["notes"])
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--node", "/nobody"], "no active errseg_node named /nobody is running: start it with"),
+        (["--live-topic", "/front/image"], f"does not listen to /front/image, but to {IMAGE_TOPIC}"),
+    ],
+)
+def test_a_node_that_cannot_be_evaluated_is_one_line_that_says_what_to_do(
+    node: Any, drive: Path, run: Callable[..., Any], tmp_path: Path, words: list[str], problem: str
+) -> None:
+    with run(EVALUATE, drive, *TOPICS, "--live", "--wait", "8", *words, "--out", tmp_path / "live") as evaluation:
+        assert evaluation.end() == 2
+        assert evaluation.text().count("\n") == 1 and problem in evaluation.text()
+    assert not (tmp_path / "live").exists()
+
+
+def test_ctrl_c_before_the_first_image_leaves_nothing(
+    node: Any, drive: Path, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    with run(EVALUATE, drive, *TOPICS, "--live", "--out", tmp_path / "live") as evaluation:
+        evaluation.wait_for("now play the bag")
+        evaluation.process.send_signal(signal.SIGINT)
+        assert evaluation.end() == 130
+        assert "nothing to report" in evaluation.text() and "Traceback" not in evaluation.text()
+    assert not (tmp_path / "live").exists()
