@@ -21,10 +21,10 @@ ifneq ($(ROS_DISTRO)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help setup demo test lint train-lite clean
+.PHONY: help setup demo test lint benchmark-node train-lite clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## set up .venv; PYTHON=python3.12 chooses the Python
 
@@ -42,6 +42,9 @@ lint: setup  ## check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+benchmark-node: setup  ## measure the node: overhead, changes of words, ten minutes of four cameras at 30 Hz
+	$(BIN)/python -m errseg_ros.benchmark_node
 
 train-lite: setup  ## train errseg-lite anew (needs CamVid); checkpoints in runs/
 	$(BIN)/python -m errseg_model.training --config config/training/errseg-lite.yaml
