@@ -27,7 +27,7 @@ class FrameResult:
     vocabulary: int
     """Position in `Evaluation.vocabularies` of the one in force."""
     latency_ms: float
-    """Image in memory to result in memory; with a live node, header stamp to mask received."""
+    """Image in memory to result in memory; with a live node, image received to mask received, here."""
     confidence: float
     """Mean over the labelled pixels, 0..1; 0 where there are none."""
     unlabelled: float
