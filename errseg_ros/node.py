@@ -16,6 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from errseg_ros.fault_log import FaultLog
+from errseg_ros.memory import reuse_memory
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
@@ -36,6 +37,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM: exit status 0, or 1 when it cannot start."""
+    reuse_memory()
     signals = _Signals()
     # Where other programs use the cores, OpenMP threads that spin for work slow an image down a hundredfold.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

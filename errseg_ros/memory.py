@@ -1,0 +1,32 @@
+"""The C library's memory, set for a process that works on one image after the other."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+# mallopt(3)
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+_LARGEST_KEPT = 1 << 30
+"""Bytes of one piece of memory: more than an 8K image or a layer of the network."""
+_MOST_KEPT = 1 << 30
+"""Bytes that may lie free at the end of the heap."""
+
+
+def reuse_memory() -> None:
+    """Have memory that was freed serve the next image, instead of going back to the system. Call it first of all.
+
+    By default every large piece is given back, and the system clears each of its pages anew for the next image.
+    One heap for all threads, as what the executor's threads free is what the worker's needs. Does nothing where the
+    user has set up malloc, or where it is not glibc's.
+    """
+    if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 1)
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
