@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.result import UNLABELLED
 from errseg_model.visualization import palette
 from errseg_model.vocabulary import MAX_ENTRIES, Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.labels import match_classes
@@ -105,9 +104,9 @@ class Painter:
         added = tuple(VocabularyEntry(classes[place].name) for place in strangers)
         together = Vocabulary((*vocabulary.entries, *added))
         self._names = together.names
-        self._colours = palette(together)
+        self._colours = np.concatenate([palette(together), np.zeros((1, 3), np.uint8)])
         # Of the classes the position in `together`; the one after its last is black, as pixels that do not count.
-        self._of_class = np.full(len(classes) + 1, len(together), np.int64)
+        self._of_class = np.full(len(classes) + 1, len(together), np.uint16)
         for position, place in reversed(list(enumerate(meant))):
             if place < len(classes):
                 self._of_class[place] = position
@@ -119,15 +118,13 @@ class Painter:
         scale = min(1.0, MAX_WIDTH / width)
         size = (round(width * scale), max(round(height * scale), 1))
         small = image.copy() if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        positions = _shrunk(mask, size).astype(np.int64)
-        positions[positions == UNLABELLED] = len(self._names)
-        shown = [positions]
+        nothing = len(self._names)
+        shown = [np.minimum(_shrunk(mask, size), np.uint16(nothing))]
         if truth is not None:
-            shown.append(self._of_class[_shrunk(truth, size)])
-        table = np.concatenate([self._colours, np.zeros((1, 3), np.uint8)])
-        present = sorted({int(p) for picture in shown for p in np.unique(picture)} - {len(self._names)})
-        colours = {self._names[p]: _rgb(self._colours[p]) for p in present}
-        pictures = [np.asarray(table[picture], np.uint8) for picture in shown]
+            shown.append(np.take(self._of_class, _shrunk(truth, size)))
+        present = np.flatnonzero(sum(np.bincount(picture.ravel(), minlength=nothing + 1) for picture in shown))
+        colours = {self._names[position]: _rgb(self._colours[position]) for position in present if position < nothing}
+        pictures = [np.take(self._colours, picture, axis=0) for picture in shown]
         return Pictures(np.asarray(small, np.uint8), pictures[1] if truth is not None else None, pictures[0], colours)
 
 

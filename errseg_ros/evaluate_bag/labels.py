@@ -66,10 +66,7 @@ class LabelKey:
             packed = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
             return np.asarray(np.take(self._table, packed))
         ids = _ids(message)
-        positions = np.take(self._table, ids)
-        if ids.dtype == np.uint8 and self._table[255] != len(self.classes):
-            positions[ids == 255] = len(self.classes)
-        return np.asarray(positions)
+        return np.asarray(cv2.LUT(ids, self._bytes) if ids.dtype == np.uint8 else np.take(self._table, ids), np.uint16)
 
     @cached_property
     def _table(self) -> NDArray[np.uint16]:
@@ -79,6 +76,13 @@ class LabelKey:
             table[value] = place
         if not self.coloured:
             table[65535] = len(self.classes)
+        return table
+
+    @cached_property
+    def _bytes(self) -> NDArray[np.uint16]:
+        """Position by id of 8 bits."""
+        table = self._table[:256].copy()
+        table[255] = len(self.classes)
         return table
 
 

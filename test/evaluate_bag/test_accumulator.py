@@ -133,3 +133,12 @@ def test_figures_are_those_of_torchmetrics() -> None:
     for frame, (prediction, truth) in zip(accumulator.rows.results("bag", [vocabulary]), kept, strict=True):
         one = MulticlassJaccardIndex(**common)(torch.from_numpy(prediction), torch.from_numpy(truth))
         assert frame.miou == pytest.approx(float(one), rel=1e-6)
+
+
+def test_pairs_of_many_classes_are_told_apart() -> None:
+    names = [f"class {n}" for n in range(300)]
+    vocabulary = Vocabulary.parse(names)
+    accumulator = Accumulator([vocabulary], [VocabularyEntry(name) for name in names])
+    accumulator.add(answer([[299, 0, 299]], truth=[[299, 299, 300]]))
+    assert accumulator.confusion.counts.sum() == 2
+    assert accumulator.confusion.counts[299, 299] == accumulator.confusion.counts[299, 0] == 1
