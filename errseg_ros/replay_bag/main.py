@@ -7,6 +7,7 @@ import heapq
 import math
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from errseg_ros.replay_bag.topics import CLOCK, Publishers, choose_topics, messa
 
 CLOCK_HZ = 40.0
 _SWITCH_SECONDS = 0.0005  # the thread that reads gives way to the one that sends
+_LOOK_SECONDS = 0.1
 _SLOWEST, _FASTEST = 0.1, 10.0
 
 
@@ -92,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="S",
         help="wait S seconds before the first message, of each loop; subscribers find the topics meanwhile",
     )
+    parser.add_argument(
+        "--wait-for-subscribers", action="store_true", help="wait until somebody listens to every topic that is played"
+    )
     return parser
 
 
@@ -103,6 +108,8 @@ def _run(options: argparse.Namespace) -> None:
         told = _tell_problems(bags, frozenset())
         node = stack.enter_context(_node())
         publishers = Publishers(node, topics)
+        if options.wait_for_subscribers:
+            _wait_for_subscribers(publishers)
         progress = stack.enter_context(Progress(sum(topic.count for topic in topics)))
         pace = Pace(options.rate, options.delay, options.clock)
         player = Player(publishers.send, _clock(node) if own_clock else lambda _: None, pace, progress.add)
@@ -134,6 +141,15 @@ def _messages(bags: Sequence[BagReader], topics: Sequence[str]) -> Iterator[Mess
         *(bag.messages([name for name in topics if name in bag.topics]) for bag in bags),
         key=lambda message: message.time_ns,
     )
+
+
+def _wait_for_subscribers(publishers: Publishers) -> None:
+    told: list[str] = []
+    while (unheard := publishers.unheard()) != []:
+        if unheard != told:
+            print(f"waiting for subscribers to {', '.join(unheard)}", flush=True)
+            told = unheard
+        time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager

@@ -106,6 +106,10 @@ class Publishers:
             self._publishers.append(publisher)
             self.send[topic.recorded] = publisher.publish
 
+    def unheard(self) -> list[str]:
+        """Topics that nobody listens to."""
+        return [publisher.topic_name for publisher in self._publishers if not publisher.get_subscription_count()]
+
     def finish(self) -> None:
         """Wait until reliable subscribers have what was sent, for 2 s at most."""
         end = time.monotonic() + _ACKNOWLEDGED_SECONDS
