@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -219,8 +218,8 @@ class Pipeline:
 
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""
-        now = self._node.get_clock().now()
-        return float((now - Time.from_msg(header.stamp, now.clock_type)).nanoseconds) / 1e9
+        # In numbers: rclpy's Time refuses a stamp before 1970, which a header may have.
+        return self._node.get_clock().now().nanoseconds / 1e9 - (header.stamp.sec + header.stamp.nanosec / 1e9)
 
     def _take_terms(self) -> Terms:
         """On the worker's thread: publish the labels that wait, and return the terms that they belong to."""
