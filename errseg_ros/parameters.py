@@ -21,6 +21,7 @@ from errseg_ros.diagnostics import Thresholds
 MAX_CLASSES_LIMIT = 65535
 LONGEST_SECONDS = 3600.0
 
+_SHOWN_CHARACTERS = 60
 _CAMERA = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?", re.ASCII)
 
@@ -207,6 +208,22 @@ class Parameters:
         """Have changes applied by `apply`, which raises InputError to reject one, having changed nothing."""
         self._apply = apply
         self._node.add_on_set_parameters_callback(self._on_set)
+
+    def refusal(self, parameters: Sequence[Parameter[Any]]) -> str | None:
+        """Why a change that rclpy refuses before it asks us cannot be, in words that help; None: it may ask.
+
+        Its own words name neither the parameter nor, but by a number, the type.
+        """
+        for parameter in parameters:
+            declaration = self._declarations.get(parameter.name)
+            if declaration is None:
+                if not self._node.has_parameter(parameter.name):
+                    return f"there is no parameter {parameter.name[:_SHOWN_CHARACTERS]!r}"
+            elif not declaration.at_run_time:
+                return f"parameter {parameter.name} is read-only: it is taken when the node starts"
+            elif parameter.type_ != declaration.type:
+                return str(self._wrong_type(declaration, self._node.get_parameter(parameter.name).value))
+        return None
 
     def _declare(self) -> Values:
         # These two first, as others' defaults hang on them.

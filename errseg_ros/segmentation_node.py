@@ -7,13 +7,16 @@ import gc
 import threading
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has it nowhere else
 from rclpy.lifecycle import LifecycleNode, LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from errseg_model import InputError, Segmenter
@@ -61,6 +64,13 @@ class SegmentationNode(LifecycleNode):
             callback_group=MutuallyExclusiveCallbackGroup(),
             clock=Clock(clock_type=ClockType.STEADY_TIME),  # also while a simulation is paused
         )
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter[Any]]) -> SetParametersResult:
+        """What all parameter services end in: as rclpy has it, with reasons that help."""
+        reason = self._configuration.refusal(parameter_list)
+        if reason is not None:
+            return SetParametersResult(successful=False, reason=reason)
+        return super().set_parameters_atomically(parameter_list)
 
     def autostart(self) -> None:
         """Configure and activate if the parameter `autostart` says so. Raises InputError with what is wrong."""

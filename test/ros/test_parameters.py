@@ -205,6 +205,38 @@ def test_a_wrong_change_is_rejected_with_a_reason_and_nothing_changes(
 
 
 @pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        (Parameter("vocabulary", value=["road"]), None),
+        (Parameter("use_sim_time", value=True), None),
+        (
+            Parameter("vocabulary", Parameter.Type.BOOL_ARRAY, []),
+            "parameter vocabulary: expected a value of type string array, such as [road, sidewalk]; "
+            "an empty list has no type in ROS parameters",
+        ),
+        (Parameter("vocabulary"), "parameter vocabulary: expected a value of type string array"),
+        (
+            Parameter("confidence_threshold", value=1),
+            "parameter confidence_threshold: expected a value of type double, such as 0.0",
+        ),
+        (Parameter("max_classes", value=1.0), "parameter max_classes: expected a value of type integer, such as 32"),
+        (Parameter("model", value="errseg-b"), "parameter model is read-only: it is taken when the node starts"),
+        (Parameter("input_size", value=1), "parameter input_size is read-only"),
+        (Parameter("x\n" * 100, value=1), "there is no parameter 'x\\nx\\n"),
+    ],
+    ids=str,
+)
+def test_what_rclpy_refuses_by_itself_is_refused_in_words(
+    start: Callable[..., Any], parameter: Parameter, reason: str | None
+) -> None:
+    _, parameters = start()
+    for others in ([], [Parameter("vocabulary", value=["sky"])]):
+        refusal = parameters.refusal([*others, parameter])
+        assert refusal is None if reason is None else refusal.startswith(reason), refusal
+        assert len(refusal or "") < 200
+
+
+@pytest.mark.parametrize(
     ("error", "reason"),
     [
         (InputError("no free id, use mono16"), "no free id, use mono16"),
