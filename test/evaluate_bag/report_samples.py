@@ -86,7 +86,7 @@ def evaluation(
             )
             before = mask
             results.append(result)
-            if index < 2:
+            if index < 2 and bag == bags[0]:
                 exhibits.append(_exhibit(result, periods[0].vocabulary, truth if labelled else None, mask))
         summaries.append(
             BagSummary(

@@ -17,7 +17,7 @@ from errseg_ros.evaluate_bag.report.timeline import Floats, Series, Timeline
 _PANEL = 1.35  # inches
 _SHADE = "#f3f5f8"
 _CHANGE = "#b3541e"
-_MAX_NUMBERED = 20  # bags that have room for their number
+_MAX_NUMBERED = 20  # bags, and changes, that have room for their number
 _FEW_POINTS = 60  # each is marked
 _MAX_BINS = 40
 _MAX_ANNOTATED = 14  # classes of a matrix that has room for its figures
@@ -43,23 +43,16 @@ def timeline_chart(timeline: Timeline, panels: Mapping[str, tuple[Series, str]])
 
 
 @styled
-def shares_chart(timeline: Timeline, parts: Sequence[tuple[str, Floats, Colour]]) -> Markup:
+def shares_chart(timeline: Timeline, parts: Sequence[tuple[Floats, Colour]]) -> Markup:
     """Areas upon each other, the first at the bottom: shares (points,) of classes over time."""
     drawn, (axis,) = figure(4.2)
-    if len(timeline.x) > 2:
-        axis.stackplot(
-            timeline.x,
-            [values for _, values, _ in parts],
-            colors=[css(colour) for _, _, colour in parts],
-            edgecolor="white",
-            linewidth=0.4,
-        )
-    else:  # one frame has no area
-        bottom = 0.0
-        for _, values, colour in parts:
-            axis.bar(0.0, values[0], bottom=bottom, width=1.0, color=css(colour), edgecolor="white", linewidth=0.4)
-            bottom += float(values[0])
-        axis.set_xlim(-2.0, 2.0)
+    axis.stackplot(
+        timeline.x,
+        [values for values, _ in parts],
+        colors=[css(colour) for _, colour in parts],
+        edgecolor="white",
+        linewidth=0.4,
+    )
     axis.set_ylim(0.0, 1.0)
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axis.set_ylabel("share of the pixels")
@@ -78,7 +71,8 @@ def latency_chart(latencies: Floats, percentiles: Mapping[str, float], limit: fl
         low, limit = low - 0.5, limit + 0.5
     bins = min(max(len(latencies) // 4, 10), _MAX_BINS)
     counts, edges = np.histogram(latencies, bins=bins, range=(low, limit))
-    axis.stairs(counts, edges, fill=True, facecolor=BAND, edgecolor=ACCENT)
+    axis.stairs(counts, edges, fill=True, color=BAND)
+    axis.stairs(counts, edges, color=ACCENT, linewidth=1.2)
     axis.set_ylim(0, max(float(counts.max()), 1.0) * 1.45)
     for number, (title, value) in enumerate(percentiles.items()):
         axis.axvline(value, color=INK, linewidth=1.2, linestyle="--")
@@ -138,13 +132,14 @@ def _context(axis: Axes, timeline: Timeline, shaded: bool = True) -> None:
         for stretch in timeline.stretches[1::2]:
             axis.axvspan(stretch.start, stretch.end, color=_SHADE, zorder=0, linewidth=0)
     for change in timeline.changes:
+        axis.axvline(change.at, color="white", linewidth=3.0)  # seen before any colour
         axis.axvline(change.at, color=_CHANGE, linewidth=1.2, linestyle="--")
 
 
 def _numbers(axis: Axes, timeline: Timeline) -> None:
     """Names the changes, and the bags by their numbers, above the chart."""
     place = ("data", "axes fraction")
-    for change in timeline.changes:
+    for change in timeline.changes if len(timeline.changes) <= _MAX_NUMBERED else ():
         axis.annotate(
             f"vocabulary {change.vocabulary + 1}",
             (change.at, 1.0),
@@ -167,16 +162,13 @@ def _numbers(axis: Axes, timeline: Timeline) -> None:
 
 
 def _time(axis: Axes, timeline: Timeline) -> None:
-    minutes = timeline.length > 300
-    divisor = 60.0 if minutes else 1.0
+    axis.set_xlim(0.0, timeline.length)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=[1, 2, 5, 10]))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / divisor:g}"))
-    if timeline.length > 0:
-        axis.set_xlim(0.0, timeline.length)
-    else:
-        axis.set_xticks([0.0])
     together = ", bags one after the other" if len(timeline.stretches) > 1 else ""
-    axis.set_xlabel(f"{'minutes' if minutes else 'seconds'}{together}")
+    axis.set_xlabel(f"{timeline.unit}{together}")
+    if timeline.frames == 1:
+        axis.set_xticks([])
+        axis.set_xlabel("one frame")
 
 
 def _spoken(percentiles: Mapping[str, float]) -> str:

@@ -16,7 +16,7 @@ from errseg_ros.evaluate_bag.report.charts import confusion_chart, latency_chart
 from errseg_ros.evaluate_bag.report.colours import OTHERS, UNLABELLED, Colour, class_colours, css
 from errseg_ros.evaluate_bag.report.confusion import MAX_SHOWN, class_rows, confused_pairs, shown_matrix
 from errseg_ros.evaluate_bag.report.figures import Figures, bag_mious
-from errseg_ros.evaluate_bag.report.pictures import Picture, drawing, has_unlabelled, photo
+from errseg_ros.evaluate_bag.report.pictures import Picture, colour_counts, drawing, photo
 from errseg_ros.evaluate_bag.report.shares import ClassShares
 from errseg_ros.evaluate_bag.report.timeline import Floats, Timeline
 from errseg_ros.evaluate_bag.results import BagSummary, Evaluation, Exhibit, FrameResult, VocabularyPeriod
@@ -90,6 +90,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
     truth = evaluation.truth
     shares_drawn, shares_legend = _shares(timeline, evaluation, figures, shares, colours)
     matrix, timeline_drawn = _matrix(evaluation), _timeline_chart(timeline)
+    latency = _latency(evaluation, figures)
     return environment.get_template(TEMPLATE).render(
         style=Markup((_HERE / STYLE).read_text(encoding="utf-8")),
         sections=[
@@ -99,7 +100,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
             ("confusion", "Confusion", matrix),
             ("shares", "Class shares", shares_drawn),
             ("timeline", "Frame by frame", timeline_drawn),
-            ("latency", "Latency", evaluation.frames),
+            ("latency", "Latency", latency),
             ("worst", "Worst frames", evaluation.worst),
             ("best", "Best frames", evaluation.best),
             ("bags", "Bags", True),
@@ -120,7 +121,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
         shares_legend=shares_legend,
         timeline=timeline,
         timeline_chart=timeline_drawn,
-        latency=_latency(evaluation, figures),
+        latency=latency,
         exhibits=[
             ("Worst frames", "worst", [_exhibit(exhibit) for exhibit in evaluation.worst]),
             ("Best frames", "best", [_exhibit(exhibit) for exhibit in evaluation.best]),
@@ -149,7 +150,7 @@ def _timeline_chart(timeline: Timeline) -> Markup | None:
         "Latency": (timeline.series(lambda frame: frame.latency_ms), "ms"),
     }
     measured = {title: panel for title, panel in panels.items() if panel[0].measured}
-    return timeline_chart(timeline, measured) if measured else None
+    return timeline_chart(timeline, measured) if timeline.frames > 1 else None
 
 
 def _shares(
@@ -166,24 +167,24 @@ def _shares(
     rest = np.nan_to_num(shares.values[:, others]).sum(axis=1, keepdims=True)
     unlabelled = np.array([[frame.unlabelled] for frame in evaluation.frames], np.float32)
     points = timeline.means(np.concatenate([values, rest, unlabelled], axis=1).astype(np.float32))
-    parts: list[tuple[str, Floats, Colour]] = []
+    parts: list[tuple[Floats, Colour]] = []
     legend = []
     for column, position in enumerate(drawn):
         name = shares.names[position]
-        parts.append((name, points[:, column], colours[name]))
+        parts.append((points[:, column], colours[name]))
         legend.append(LegendItem(name, css(colours[name]), float(means[position])))
     if len(others):
         title = f"{len(others)} other classes"
-        parts.append((title, points[:, -2], OTHERS))
+        parts.append((points[:, -2], OTHERS))
         legend.append(LegendItem(title, css(OTHERS), float(means[others].sum()), is_class=False))
     if figures.unlabelled:
-        parts.append(("unlabelled", points[:, -1], UNLABELLED))
+        parts.append((points[:, -1], UNLABELLED))
         legend.append(LegendItem("unlabelled", css(UNLABELLED), figures.unlabelled, is_class=False))
     return shares_chart(timeline, parts), legend
 
 
 def _latency(evaluation: Evaluation, figures: Figures) -> LatencyPart | None:
-    if not evaluation.frames:
+    if len(evaluation.frames) < 2:  # the headline says it all
         return None
     latencies = np.array([frame.latency_ms for frame in evaluation.frames], np.float64)
     percentiles = {
@@ -202,8 +203,10 @@ def _exhibit(exhibit: Exhibit) -> ExhibitPart:
     if exhibit.truth is not None:
         pictures.append(("Label", drawing(exhibit.truth)))
     pictures.append(("Mask", drawing(exhibit.mask)))
-    legend = [LegendItem(name, css(colour)) for name, colour in exhibit.colours.items()]
-    if has_unlabelled(exhibit.mask) or has_unlabelled(exhibit.truth):
+    counts = colour_counts(exhibit.truth, exhibit.mask)
+    largest = sorted(exhibit.colours.items(), key=lambda item: -counts[item[1]])
+    legend = [LegendItem(name, css(colour)) for name, colour in largest]
+    if counts[UNLABELLED]:
         legend.append(LegendItem("no class", css(UNLABELLED), is_class=False))
     return ExhibitPart(exhibit.frame, pictures, legend)
 

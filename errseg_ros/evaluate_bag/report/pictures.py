@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from errseg_ros.evaluate_bag.report.colours import UNLABELLED
+from errseg_ros.evaluate_bag.report.colours import Colour
 
 MAX_SIDE = 800
 """Pixels of the longer side: two fill a screen side by side, and the page stays small."""
@@ -35,18 +36,34 @@ def photo(image: NDArray[np.uint8]) -> Picture:
 def drawing(mask: NDArray[np.uint8]) -> Picture:
     """A picture (H, W, 3) RGB of few colours, as PNG with exactly these."""
     mask = _fitted(mask, cv2.INTER_NEAREST)
-    packed = mask.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    found, indices = np.unique(packed, return_inverse=True)
+    found, indices = np.unique(_packed(mask), return_inverse=True)
     if len(found) > 256:
         return _picture(Image.fromarray(mask), "PNG", optimize=True)
-    indexed = Image.fromarray(indices.reshape(packed.shape).astype(np.uint8))
-    indexed.putpalette(np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.uint8).tobytes())
+    indexed = Image.fromarray(indices.reshape(mask.shape[:2]).astype(np.uint8))
+    indexed.putpalette(_unpacked(found).tobytes())
     return _picture(indexed, "PNG", optimize=True)
 
 
-def has_unlabelled(mask: NDArray[np.uint8] | None) -> bool:
-    """Whether a picture of classes has pixels without one."""
-    return mask is not None and bool((mask == UNLABELLED).all(axis=2).any())
+def colour_counts(*masks: NDArray[np.uint8] | None) -> Counter[Colour]:
+    """How many pixels of pictures of classes have each colour."""
+    counts: Counter[Colour] = Counter()
+    for mask in masks:
+        if mask is not None:
+            found, pixels = np.unique(_packed(mask), return_counts=True)
+            for colour, number in zip(_unpacked(found).tolist(), pixels.tolist(), strict=True):
+                counts[tuple(colour)] += number
+    return counts
+
+
+def _packed(mask: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """(H, W, 3) to one number for each colour, (H, W)."""
+    red, green, blue = (mask[..., channel].astype(np.uint32) for channel in range(3))
+    return red << np.uint32(16) | green << np.uint32(8) | blue
+
+
+def _unpacked(packed: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """(N,) to (N, 3)."""
+    return np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.uint8)
 
 
 def _fitted(image: NDArray[np.uint8], interpolation: int) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,37 +53,37 @@ class Timeline:
     """The time axis of an evaluation: its points, each of one frame or of several that follow each other."""
 
     def __init__(self, evaluation: Evaluation) -> None:
-        """The frames of a bag follow each other."""
-        frames = evaluation.frames
-        self._frames = frames
+        self._frames = frames = evaluation.frames
+        self.frames = len(frames)
         self.frames_per_point = max(math.ceil(len(frames) / MAX_POINTS), 1)
-        bags = [range(0)] * 0
-        start = 0
-        for number in range(1, len(frames) + 1):
-            if number == len(frames) or frames[number].bag != frames[start].bag:
-                bags.append(range(start, number))
-                start = number
+        bags = _bags(frames)
         lengths = [max(frames[number].seconds for number in bag) for bag in bags]
-        gap = sum(lengths) * _GAP
+        gap = sum(lengths) * _GAP or 1.0
+        # A bag of one frame has no length: it is drawn as a short line.
+        lengths = [length or 2 * gap for length in lengths]
+        self.unit, scale = _unit(sum(lengths))
         self.stretches: list[Stretch] = []
         self.changes: list[Change] = []
         self._points: list[range] = []
         x: list[float] = []
         offset = 0.0
         for bag, length in zip(bags, lengths, strict=True):
-            self.stretches.append(Stretch(frames[bag[0]].bag, offset, offset + length))
+            self.stretches.append(Stretch(frames[bag[0]].bag, offset / scale, (offset + length) / scale))
             for first in bag[:: self.frames_per_point]:
                 point = range(first, min(first + self.frames_per_point, bag.stop))
                 self._points.append(point)
                 x.append(offset + sum(frames[number].seconds for number in point) / len(point))
+            if x[-1] == offset:
+                self._points.append(self._points[-1])
+                x.append(offset + length)
             for number in bag[1:]:
                 if frames[number].vocabulary != frames[number - 1].vocabulary:
-                    self.changes.append(Change(offset + frames[number].seconds, frames[number].vocabulary))
+                    self.changes.append(Change((offset + frames[number].seconds) / scale, frames[number].vocabulary))
             # A point of nothing, so that no line leads from one bag to the next.
             self._points.append(range(0))
             x.append(offset + length + gap / 2)
             offset += length + gap
-        self.x: Floats = np.array(x)
+        self.x: Floats = np.array(x, np.float64) / scale
         self.length = self.stretches[-1].end if self.stretches else 0.0
 
     def series(self, field: Callable[[FrameResult], float | None]) -> Series:
@@ -106,3 +106,21 @@ class Timeline:
             ],
             np.float64,
         ).reshape(len(self._points), values.shape[1])
+
+
+def _bags(frames: Sequence[FrameResult]) -> list[range]:
+    """Positions of the frames of each bag; they follow each other."""
+    bags: list[range] = []
+    start = 0
+    for number in range(1, len(frames) + 1):
+        if number == len(frames) or frames[number].bag != frames[start].bag:
+            bags.append(range(start, number))
+            start = number
+    return bags
+
+
+def _unit(seconds: float) -> tuple[str, float]:
+    """The unit of the axis and its seconds."""
+    if seconds <= 300:
+        return "seconds", 1.0
+    return ("minutes", 60.0) if seconds <= 3 * 3600 else ("hours", 3600.0)

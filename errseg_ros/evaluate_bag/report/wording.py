@@ -22,9 +22,12 @@ class Card:
     hint: str = ""
 
 
-def percent(value: float | None) -> str:
-    """A share 0..1."""
-    return NOTHING if value is None else f"{value * 100:.1f} %"
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share 0..1; what is there but would be rounded to nothing is said to be less than the least."""
+    if value is None:
+        return NOTHING
+    least = 10.0**-digits
+    return f"< {least:.{digits}f} %" if 0 < value * 100 < least / 2 else f"{value * 100:.{digits}f} %"
 
 
 def milliseconds(value: float | None) -> str:
