@@ -219,7 +219,8 @@ class Pipeline:
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""
         # In numbers: rclpy's Time refuses a stamp before 1970, which a header may have.
-        return self._node.get_clock().now().nanoseconds / 1e9 - (header.stamp.sec + header.stamp.nanosec / 1e9)
+        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
+        return float(self._node.get_clock().now().nanoseconds - stamp) / 1e9
 
     def _take_terms(self) -> Terms:
         """On the worker's thread: publish the labels that wait, and return the terms that they belong to."""
