@@ -54,6 +54,7 @@ class Evaluation:
             "iou": {n: None if np.isnan(x) else float(x) for n, x in zip(self.classes, iou, strict=True)},
             "frames": len(self.latency_ms),
             "latency_ms": {"p50": p50, "p90": p90, "p99": p99},
+            "miou_of_labelled_classes": self.confusion.miou_of_truth(),
             "dataset": self.dataset,
             "split": self.split,
             "max_classes": self.max_classes,

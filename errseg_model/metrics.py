@@ -1,7 +1,8 @@
 """Intersection over union, from a confusion matrix that adds up over frames.
 
-Counted over the whole data set, not averaged over images, and the mean is over the classes that truth or prediction
-has, as detectron2, mmsegmentation and torchmetrics do.
+Counted over the whole data set, not averaged over images. Which classes the mean is over matters where the pictures do
+not show all of them: torchmetrics and mmsegmentation take those that truth or prediction has, as `miou` does. The
+newer versions of detectron2, with which the paper measures, take those that the truth has, as `miou_of_truth` does.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class ConfusionMatrix:
         """Mean IoU over the classes that truth or prediction has; nan without any."""
         iou = self.iou()
         return float(iou[~np.isnan(iou)].mean()) if not np.isnan(iou).all() else float("nan")
+
+    def miou_of_truth(self) -> float:
+        """Mean IoU over the classes that truth has; nan without any."""
+        present = self.counts.any(1)
+        return float(self.iou()[present].mean()) if present.any() else float("nan")
 
     def pixel_accuracy(self) -> float:
         """Share of the counted pixels that are right; nan without any."""

@@ -60,6 +60,9 @@ def _table(evaluation: Evaluation) -> str:
             rows.append(f"not in the {title}: {', '.join(names[:SHOWN_CLASSES])}{more}")
     if unseen := int(np.isnan(iou).sum()):
         rows.append(f"not in the mean: {unseen} classes that neither the labels nor the masks have")
+    if figures["miou_of_labelled_classes"] != figures["miou"]:
+        labelled = figures["miou_of_labelled_classes"] * 100
+        rows.append(f"mean over the classes that the labels have, as detectron2 takes it: {labelled:.2f}")
     latency = figures["latency_ms"]
     rows.append(
         f"mIoU {figures['miou'] * 100:.2f}   pixel accuracy {figures['pixel_accuracy'] * 100:.2f}   "

@@ -14,7 +14,15 @@ def test_figures_by_hand() -> None:
     # class 0: 2 right of 3, none wrongly; class 1: 1 right of 2, one of class 0 taken for it; class 2: absent
     np.testing.assert_allclose(matrix.iou(), [2 / 3, 1 / 3, np.nan])
     assert matrix.miou() == pytest.approx(0.5)
+    assert matrix.miou_of_truth() == pytest.approx(0.5)
     assert matrix.pixel_accuracy() == pytest.approx(3 / 5)
+
+
+def test_a_class_that_is_only_predicted_counts_in_one_of_the_means() -> None:
+    matrix = ConfusionMatrix(4)
+    matrix.update(np.array([[0, 0, 1, 4]]), np.array([[0, 2, 1, 3]]))
+    assert matrix.miou() == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert matrix.miou_of_truth() == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_frames_add_up() -> None:
@@ -34,7 +42,7 @@ def test_frames_add_up() -> None:
 def test_nothing_counted() -> None:
     matrix = ConfusionMatrix(2)
     matrix.update(np.full((2, 2), 255), np.zeros((2, 2), int))
-    assert np.isnan(matrix.miou()) and np.isnan(matrix.pixel_accuracy())
+    assert np.isnan(matrix.miou()) and np.isnan(matrix.miou_of_truth()) and np.isnan(matrix.pixel_accuracy())
 
 
 def test_sizes_must_agree() -> None:

@@ -39,7 +39,8 @@ def test_figures_are_those_that_torchmetrics_has_for_the_same_masks(
     classes: int,
     kept: int,
 ) -> None:
-    root = publish(next(p for p in every_layout if (p.dataset, p.split) == (dataset, split)))
+    published = next(p for p in every_layout if (p.dataset, p.split) == (dataset, split))
+    root, of_labels = publish(published), set(published.values.values())
     file = tmp_path / "figures.json"
     done = errseg_evaluate("--dataset", dataset, "--root", str(root), "--json", str(file))
     assert done.returncode == 0, done.stderr
@@ -50,6 +51,8 @@ def test_figures_are_those_that_torchmetrics_has_for_the_same_masks(
     assert figures["max_classes"] == kept and set(figures["latency_ms"]) == {"p50", "p90", "p99"}
     assert len(figures["iou"]) == classes
     assert f"mIoU {figures['miou'] * 100:.2f}" in done.stdout
+    labelled = [figures["iou"][name] for name in create_dataset(dataset, root).classes if name in of_labels]
+    assert figures["miou_of_labelled_classes"] == pytest.approx(np.mean(labelled))
     unseen = sum(value is None for value in figures["iou"].values())
     assert f"not in the mean: {unseen} classes" in done.stdout
 
