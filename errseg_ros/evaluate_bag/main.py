@@ -129,6 +129,7 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
 def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: Interrupt) -> int:
     from errseg_ros.evaluate_bag.report import write_report
 
+    _check_place(arguments.out)
     try:
         from errseg_ros.evaluate_bag.live.session import evaluate_live
     except ImportError as error:
@@ -139,6 +140,13 @@ def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: In
     write_report(evaluation, arguments.out)
     print(_in_short(evaluation, arguments.out))
     return 0
+
+
+def _check_place(out: Path) -> None:
+    """Raises InputError where no folder can be made: a drive is not to be played in vain."""
+    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if os.path.lexists(folder))
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise InputError(f"--out {out} cannot be written: {place} is no folder that can be written to")
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:

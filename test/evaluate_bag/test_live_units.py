@@ -228,3 +228,11 @@ def test_wrong_input_is_one_line(
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1 and errors.startswith("evaluate_bag: error: ") and problem in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_for_the_report_is_there_before_the_drive_is_played(
+    drive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main([str(drive), "--image-topic", IMAGE_TOPIC, "--live", "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "file is no folder that can be written to" in capsys.readouterr().err
