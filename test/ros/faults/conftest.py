@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 # As rclpy prints: [ERROR] [seconds] [logger]: text
@@ -44,8 +47,27 @@ class Watch:
 
     @property
     def memory(self) -> int:
-        """Bytes that the process has resident."""
-        return int(psutil.Process(self.node.process.pid).memory_info().rss)
+        """Bytes that are resident and the process's own: pages of the middleware's shared memory are many's."""
+        return self._status("RssAnon")
+
+    @property
+    def peak(self) -> int:
+        """The most bytes that were resident since `reset_peak`."""
+        return self._status("VmHWM")
+
+    def reset_peak(self) -> int:
+        """Let `peak` start anew; returns it."""
+        Path(f"/proc/{self.node.process.pid}/clear_refs").write_text("5")
+        return self.peak
+
+    def _status(self, name: str) -> int:
+        status = Path(f"/proc/{self.node.process.pid}/status").read_text()
+        return 1024 * int(re.findall(rf"{name}:\s*(\d+) kB", status)[0])
+
+    def assert_one_line(self, *words: str) -> None:
+        """All that went wrong is one kind of fault, told once with these words and then once in a period at most."""
+        first = [line for line in self.trouble if "more since the last such message" not in line]
+        assert len(first) == 1 and all(word in first[0] for word in words), (words, self.trouble)
 
     def assert_alive(self) -> None:
         """The process runs."""
@@ -56,3 +78,24 @@ class Watch:
 def watch() -> Callable[[Any], Watch]:
     """Makes a `Watch` of a node process."""
     return Watch
+
+
+@pytest.fixture(scope="module")
+def beside(ros_module_environment: dict[str, str]) -> Callable[..., Any]:
+    """Context manager that runs a script of this folder beside the module's node, and ends it."""
+
+    @contextmanager
+    def run(script: str, *arguments: Any) -> Iterator[subprocess.Popen[str]]:
+        command = [sys.executable, str(Path(__file__).parent / script), *map(str, arguments)]
+        process = subprocess.Popen(command, env=ros_module_environment, stdout=subprocess.PIPE, text=True)
+        try:
+            yield process
+        finally:
+            process.terminate()  # a process that is killed leaves its 64 MB in /dev/shm
+            try:
+                process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+
+    return run
