@@ -132,7 +132,7 @@ class _Session:
             if self._last is not None and answer.stamp_ns <= self._last.stamp_ns:
                 self._again += 1
             else:
-                problems.note("masks are of no image of the bag", f"that with the stamp {answer.stamp_ns} ns")
+                problems.note("masks of no image of the bag", f"that with the stamp {answer.stamp_ns} ns")
             return
         self._last = image
         try:
@@ -145,7 +145,7 @@ class _Session:
                     size = "{}x{}, its image {}x{}".format(*found.shape, *pixels.shape[:2])
                     raise InputError(f"its {name} is {size}")
         except InputError as error:
-            problems.note("answers cannot be used", f"that of image {image.index}: {error}")
+            problems.note("answers that cannot be used", f"that of image {image.index}: {error}")
             return
         seconds = (image.stamp_ns - self._images.first_stamp_ns) / SECOND
         self._progress.accumulator.add(
