@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin
+from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage
@@ -168,6 +170,24 @@ def test_of_a_bag_that_was_cut_what_is_there_is_evaluated(
     assert part.summary.images == 40
     assert part.summary.evaluated - part.summary.labelled in (0, 1)
     assert "is damaged" in part.summary.problems[0]
+
+
+def test_figures_of_a_bag_are_those_of_torchmetrics(ros: Any, make_settings: MakeSettings, make_models: Any) -> None:
+    rng = np.random.default_rng(7)
+    truths = [rng.integers(0, 4, (30, 40)) for _ in range(12)]  # 3 has no name, so it does not count
+    masks = [np.where(rng.random(t.shape) < 0.7, t, rng.integers(0, 5, t.shape)) for t in truths]
+    path = ros.drive(
+        [(n / 10, m, t) for n, (m, t) in enumerate(zip(masks, truths, strict=True))], {0: "a", 1: "b", 2: "c"}
+    )
+    part, frames = evaluate(path, make_settings("a; b; c; d", label_topic="/camera/labels"), make_models)
+    predictions = torch.from_numpy(np.stack(masks)).clamp(max=3)  # d and unlabelled are none of the truth's classes
+    truth = torch.from_numpy(np.stack(truths))
+    matrix = MulticlassConfusionMatrix(num_classes=4, ignore_index=3)(predictions, truth)
+    np.testing.assert_array_equal(part.confusion.counts, matrix[:3].numpy())
+    for frame, mask, labels in zip(frames, masks, truths, strict=True):
+        metric = MulticlassJaccardIndex(num_classes=4, ignore_index=3, average="none")
+        iou = metric(torch.from_numpy(mask).clamp(max=3), torch.from_numpy(labels))
+        assert frame.miou == pytest.approx(float(iou[:3].mean()), rel=1e-6)
 
 
 class Sink:
