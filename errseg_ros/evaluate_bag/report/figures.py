@@ -29,7 +29,7 @@ class Figures:
     latency_ms: dict[str, float | None]
     """p50, p90 and p99."""
     frames_per_second: float | None
-    """Frames by the time that all of the evaluation took; with a live node, by the time of the recording."""
+    """Frames by the time from the first image on, all work included; with a live node, by that of the recording."""
     confidence: float | None
     """Mean over the frames that have labelled pixels."""
     unlabelled: float | None
@@ -43,7 +43,7 @@ class Figures:
         """The figures of an evaluation."""
         frames, truth = evaluation.frames, evaluation.truth
         latencies = [frame.latency_ms for frame in frames]
-        seconds = evaluation.live.seconds if evaluation.live else evaluation.wall_seconds
+        seconds = evaluation.live.seconds if evaluation.live else evaluation.loop_seconds or evaluation.wall_seconds
         iou = None
         if truth is not None:
             values = truth.confusion.iou()
@@ -95,6 +95,8 @@ class Figures:
             "confidence_threshold": evaluation.confidence_threshold,
             "stride": evaluation.stride,
             "wall_seconds": evaluation.wall_seconds,
+            "loop_seconds": evaluation.loop_seconds,
+            "model_seconds": evaluation.model_seconds,
             "vocabularies": [
                 {"since": period.since, "entries": period.vocabulary.to_strings()} for period in evaluation.vocabularies
             ],
