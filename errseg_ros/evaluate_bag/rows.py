@@ -1,4 +1,4 @@
-"""The rows of the table of frames, kept as numbers: some hundred bytes a frame, however long a bag is."""
+"""The rows of the table of frames, kept as numbers: a few hundred bytes a frame, however long a bag is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _REAL = (
     "miou",
 )
 _OPTIONAL = ("flicker", "disagreement", "pixel_accuracy", "miou")
-_COUNTS = "counts"
+# Of every row only the classes that it has: how many, and of each its position and its pixels.
+_PRESENT, _CLASSES, _COUNTS = "present", "classes", "counts"
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ class Rows:
     """Rows of one bag, in the order of their images."""
 
     def __init__(self) -> None:
-        self._columns: dict[str, array[Any]] = {name: array("q") for name in (*_WHOLE, _COUNTS)}
-        self._columns |= {name: array("d") for name in _REAL}
+        self._columns: dict[str, array[Any]] = {name: array("q") for name in (*_WHOLE, _PRESENT, _COUNTS)}
+        self._columns |= {name: array("d") for name in _REAL} | {_CLASSES: array("H")}
 
     def __len__(self) -> int:
         return len(self._columns["index"])
@@ -64,7 +65,10 @@ class Rows:
         for name in (*_WHOLE, *_REAL):
             value = getattr(row, name)
             self._columns[name].append(math.nan if value is None else value)
-        self._columns[_COUNTS].frombytes(row.counts.astype(np.int64).tobytes())
+        present = np.flatnonzero(row.counts)
+        self._columns[_PRESENT].append(len(present))
+        self._columns[_CLASSES].extend(present.tolist())
+        self._columns[_COUNTS].extend(row.counts[present].tolist())
 
     def column(self, name: str) -> NDArray[np.float64]:
         """A field of all rows; nan for None."""
@@ -76,10 +80,11 @@ class Rows:
         for place in range(len(self)):
             values = {name: self._columns[name][place] for name in (*_WHOLE, *_REAL)}
             names = vocabularies[int(values["vocabulary"])].names
-            counts = self._columns[_COUNTS][start : start + len(names)]
-            start += len(names)
+            end = start + self._columns[_PRESENT][place]
             pixels = values.pop("pixels")
-            shares = {name: count / pixels for name, count in zip(names, counts, strict=True) if count}
+            present = zip(self._columns[_CLASSES][start:end], self._columns[_COUNTS][start:end], strict=True)
+            shares = {names[position]: count / pixels for position, count in present}
+            start = end
             optional = {name: None if math.isnan(values[name]) else values[name] for name in _OPTIONAL}
             yield FrameResult(bag=bag, shares=shares, **{**values, **optional})
 
