@@ -91,6 +91,15 @@ class TestAssembly:
             assembly.add_mask(at(2), received + 9 * MS)
         assert (assembly.published, assembly.answered) == (4, 2)
 
+    def test_a_mask_that_comes_twice_answers_one_image(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
+        assembly.add_image(7, 0)
+        for _ in range(2):
+            assembly.add_mask(at(7), 1)
+            assembly.add_confidence(at(7))
+            assembly.add_scores(scores(7, "road", "sky"))
+        assembly.finish()
+        assert (assembly.published, assembly.answered, len(answers), assembly.strangers) == (1, 1, 1, 1)
+
     def test_the_labels_may_come_after_the_mask(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
         assembly.add_image(7, 0)
         for message in (at(7), at(8)):
@@ -159,14 +168,15 @@ class TestBagImages:
                 assert found is not None and (found.index, found.stamp_ns) == (index, stamps[index])
 
     def test_a_stamp_of_no_image_is_none_and_loses_none(self, tmp_path: Path) -> None:
-        stamps = [10**18 + number * 100 * MS for number in range(20)]
+        stamps = [10**18 + number * 100 * MS for number in range(50)]
         with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
             images = BagImages(reader, "/image")
             assert images.find(stamps[3] + 1) is None
+            assert len(images._ahead) < 15  # it does not read on to the end for it
             found = images.find(stamps[4])
             assert found is not None and found.index == 4
             assert images.find(stamps[2]) is None  # it came before
-            assert images.find(stamps[19] + 10**12) is None
+            assert images.find(stamps[49] + 10**12) is None
 
     def test_stamps_in_some_disorder_are_found(self, tmp_path: Path) -> None:
         stamps = [10**18 + ms * MS for ms in (0, 200, 100, 400, 300)]
