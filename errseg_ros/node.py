@@ -106,6 +106,7 @@ class _Signals:
 
 def _create(args: Sequence[str] | None, signals: _Signals) -> SegmentationNode:
     import rclpy
+    from rclpy.exceptions import ParameterException
     from rclpy.signals import SignalHandlerOptions
 
     try:
@@ -121,7 +122,7 @@ def _create(args: Sequence[str] | None, signals: _Signals) -> SegmentationNode:
     signals.clean_end = True  # from here on there is something that other nodes see
     try:
         return SegmentationNode()
-    except InputError as error:
+    except (InputError, ParameterException) as error:  # the latter: rclpy's own, such as use_sim_time
         raise _StartError(str(error)) from None
 
 

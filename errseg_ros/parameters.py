@@ -278,7 +278,8 @@ class Parameters:
         except InputError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:  # such as out of memory while names are encoded
-            reason = f"the change failed, nothing has changed: {type(error).__name__}: {error}"
+            text = " ".join(str(error).split())  # PyTorch's has lines
+            reason = f"the change failed, nothing has changed: {type(error).__name__}: {text}"
             self._node.get_logger().error(reason)
             return SetParametersResult(successful=False, reason=reason)
         self.values = values

@@ -122,18 +122,20 @@ class SegmentationNode(LifecycleNode):
         """rclpy swallows exceptions of transitions: this tells them."""
         try:
             act()
+            self._state, self._fault = goal, ""
+            return TransitionCallbackReturn.SUCCESS
         except InputError as error:  # the user's: the state stays
             self._fail(f"{name} failed: {error}")
-            return TransitionCallbackReturn.FAILURE
+            result = TransitionCallbackReturn.FAILURE
         except Exception as error:
             self.get_logger().debug(traceback.format_exc())
             self._fail(f"{name} failed: {type(error).__name__}: {error}")
-            return TransitionCallbackReturn.ERROR
-        self._state, self._fault = goal, ""
-        return TransitionCallbackReturn.SUCCESS
+            result = TransitionCallbackReturn.ERROR
+        _give_memory_back()  # of a model that was loaded in vain
+        return result
 
     def _fail(self, fault: str) -> None:
-        self._fault = fault
+        self._fault = fault = " ".join(fault.split())  # what libraries say may have lines
         if not self._starting:  # else told by `autostart`
             self.get_logger().error(fault)
 

@@ -18,8 +18,10 @@ END_SECONDS = 3.0
         (["-p", "vocabulary:=[road, Road]"], "parameter vocabulary: entry 2: 'Road' is the same name"),
         (["-p", "checkpoint:=/nowhere.pth"], "checkpoint /nowhere.pth"),
         (["--params-file", "/nowhere.yaml"], "wrong arguments"),
+        (["-p", "use_sim_time:=3"], "use_sim_time"),
+        (["-r", "__node:=a name"], "a name"),
     ],
-    ids=["vocabulary", "checkpoint", "params-file"],
+    ids=["vocabulary", "checkpoint", "params-file", "a parameter of rclpy", "name"],
 )
 def test_what_is_wrong_at_start_is_one_line_and_exit_status_1(
     running_node: Any, ros_environment: dict[str, str], tmp_path: Any, arguments: list[str], message: str

@@ -50,11 +50,11 @@ def subscribed(client: Any) -> bool:
     return client.node.count_subscribers("/camera/image") > 0
 
 
-def process_facts(node: Any) -> tuple[int, int]:
-    """Number of threads and resident memory in MiB."""
+def process_facts(node: Any) -> tuple[int, int, int]:
+    """Number of threads, resident memory in MiB and number of open files."""
     text = Path(f"/proc/{node.process.pid}/status").read_text()
     threads, kibibytes = (int(re.search(rf"^{name}:\s+(\d+)", text, re.M)[1]) for name in ("Threads", "VmRSS"))
-    return threads, kibibytes // 1024
+    return threads, kibibytes // 1024, len(list(Path(f"/proc/{node.process.pid}/fd").iterdir()))
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_rounds_leave_nothing_behind(managed: Any, client: Any, image: Callable[
     publisher = client.node.create_publisher(Image, "/camera/image", 1)
     client.node.create_timer(1 / 30, lambda: publisher.publish(image()))
 
-    def rounds(count: int, *names: str) -> list[tuple[int, int, int]]:
+    def rounds(count: int, *names: str) -> list[tuple[int, int, int, int]]:
         facts = []
         for _ in range(count):
             assert all(change(client, *names))
@@ -189,15 +189,17 @@ def test_rounds_leave_nothing_behind(managed: Any, client: Any, image: Callable[
 
     assert all(change(client, "configure", "activate"))
     client.wait_until(lambda: client.received[MASK], "a mask")
-    threads, memory, published = zip(*rounds(20, "deactivate", "activate"), strict=True)
+    threads, memory, files, published = zip(*rounds(50, "deactivate", "activate"), strict=True)
     # The executor starts its threads when it needs them.
     assert len(set(published)) == 1 and max(threads) < threads[0] + THREADS, (published, threads)
-    assert memory[-1] < memory[0] * 1.01, memory
+    assert files[-1] <= files[5], files  # the first ones join what other processes have
+    assert memory[-1] < memory[5] * 1.01, memory
 
     loaded = memory[-1]
-    threads, memory, published = zip(*rounds(5, "deactivate", "cleanup", "configure", "activate"), strict=True)
+    threads, memory, files, published = zip(*rounds(5, "deactivate", "cleanup", "configure", "activate"), strict=True)
     assert len(set(published)) == 1 and max(threads) < threads[0] + THREADS, (published, threads)
     assert memory[-1] < memory[0] * 1.03, (loaded, memory)
+    assert files[-1] <= files[0], files
     assert all(change(client, "deactivate", "cleanup"))
     assert process_facts(managed)[1] < memory[-1] - 40  # MiB: the network and the text tower
     assert "[ERROR]" not in managed.log() and managed.end(signal.SIGTERM)[0] == 0

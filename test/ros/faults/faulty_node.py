@@ -1,6 +1,7 @@
 """errseg_node whose network fails as pictures tell it to: run in place of errseg_ros.node.
 
-The value of a picture's first pixel (red) names the fault; any other picture is segmented as ever.
+The value of a picture's first pixel (red) names the fault; any other picture is segmented as ever. A vocabulary
+with `TOO_MUCH` in it fails when it is encoded.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from typing import Any
 
 import torch
 
-from errseg_model.segmenter import Segmenter
+from errseg_model.segmenter import EncodedVocabulary, Segmenter
+from errseg_model.vocabulary import Vocabulary
 from errseg_ros.node import main
 
 FAULTS: dict[int, type[BaseException]] = {
@@ -18,10 +20,11 @@ FAULTS: dict[int, type[BaseException]] = {
     203: RuntimeError,
     204: RecursionError,
 }
+TOO_MUCH = "more than the memory holds"
 HELD_BYTES = 200 * 2**20
 """That a fault holds on to by its traceback, as a network's activations are."""
 
-_segment = Segmenter.segment
+_segment, _encode = Segmenter.segment, Segmenter.encode
 
 
 def _faulty(self: Segmenter, images: Any, encoded: Any, **options: Any) -> Any:
@@ -33,7 +36,14 @@ def _faulty(self: Segmenter, images: Any, encoded: Any, **options: Any) -> Any:
     return _segment(self, images, encoded, **options)
 
 
+def _faulty_encode(self: Segmenter, vocabulary: Vocabulary) -> EncodedVocabulary:
+    if TOO_MUCH in vocabulary.names:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2.00 GiB")
+    return _encode(self, vocabulary)
+
+
 Segmenter.segment = _faulty  # type: ignore[method-assign]
+Segmenter.encode = _faulty_encode  # type: ignore[method-assign]
 
 if __name__ == "__main__":
     main()

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically
 from sensor_msgs.msg import Image
@@ -29,6 +31,30 @@ def node(start_node: Callable[..., Any]) -> Iterator[Any]:
     with start_node((FAULTY,), vocabulary="[road, sky]", input_size="[64, 64]", device="cpu") as node:
         node.wait_for_log("ready")
         yield node
+
+
+# Before there is the other node.
+def test_a_transition_that_breaks_off_ends_unconfigured_with_a_reason_and_can_be_tried_again(
+    start_node: Callable[..., Any], client: Any, watch: Callable[[Any], Any]
+) -> None:
+    """In the error state the node frees what it has: on_error succeeds."""
+    settings = {"input_size": "[64, 64]", "device": "cpu", "vocabulary": "[more than the memory holds]"}
+    with start_node((FAULTY,), autostart="false", **settings) as managed:
+        managed.wait_for_log("waiting to be configured")
+        client.subscribe(DiagnosticArray, "/diagnostics")
+        seen = watch(managed)
+        configure, activate = (ChangeState.Request(transition=Transition(label=n)) for n in ("configure", "activate"))
+        assert not client.call(ChangeState, "/errseg/change_state", configure).success
+        assert client.call(GetState, "/errseg/get_state", GetState.Request()).current_state.label == "unconfigured"
+        (line,) = seen.trouble
+        assert line == "configure failed: OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB"
+        client.wait_until(
+            lambda: any(s.message == line for r in client.received["/diagnostics"] for s in r.message.status),
+            "the reason in the diagnostics",
+        )
+        assert client.set_vocabulary(["road"]).successful
+        assert client.call(ChangeState, "/errseg/change_state", configure).success
+        assert client.call(ChangeState, "/errseg/change_state", activate).success
 
 
 def with_fault(message: Image, number: int) -> Image:
@@ -72,6 +98,20 @@ def test_an_image_that_failed_is_in_the_diagnostics(node: Any, client: Any, imag
     before = failed()[-1]
     publisher.publish(with_fault(image(), 201))
     client.wait_until(lambda: failed()[-1] > before, "one more that failed")
+
+
+def test_names_that_cannot_be_encoded_are_refused_and_the_old_ones_stay(
+    node: Any, client: Any, image: Callable[[], Image], watch: Callable[[Any], Any]
+) -> None:
+    client.subscribe(Image, MASK)
+    publisher = client.publisher("/camera/image")
+    seen = watch(node)
+    result = client.set_vocabulary(["road", "more than the memory holds"])
+    assert not result.successful and "nothing has changed: OutOfMemoryError: CUDA out of memory" in result.reason
+    (line,) = seen.trouble
+    assert line == result.reason
+    assert client.get_vocabulary() == ["road", "sky"]
+    client.answer(publisher, image(), MASK)
 
 
 STRANGE = [
