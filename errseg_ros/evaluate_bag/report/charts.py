@@ -17,7 +17,7 @@ from errseg_ros.evaluate_bag.report.timeline import Floats, Series, Timeline
 _PANEL = 1.35  # inches
 _SHADE = "#f3f5f8"
 _CHANGE = "#b3541e"
-_MAX_NUMBERED = 20  # bags, and changes, that have room for their number
+_MAX_NUMBERED = 20  # bags that have room for their number
 _FEW_POINTS = 60  # each is marked
 _MAX_BINS = 40
 _MAX_ANNOTATED = 14  # classes of a matrix that has room for its figures
@@ -139,7 +139,7 @@ def _context(axis: Axes, timeline: Timeline, shaded: bool = True) -> None:
 def _numbers(axis: Axes, timeline: Timeline) -> None:
     """Names the changes, and the bags by their numbers, above the chart."""
     place = ("data", "axes fraction")
-    for change in timeline.changes if len(timeline.changes) <= _MAX_NUMBERED else ():
+    for change in timeline.changes:
         axis.annotate(
             f"vocabulary {change.vocabulary + 1}",
             (change.at, 1.0),

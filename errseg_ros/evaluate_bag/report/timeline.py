@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from errseg_ros.evaluate_bag.results import Evaluation, FrameResult
 
 MAX_POINTS = 500
+MAX_CHANGES = 20
+"""Marked on the axis; more would hide what they mark."""
 _GAP = 0.01  # between two bags, of the time of all
 
 Floats = NDArray[np.float64]
@@ -63,7 +65,7 @@ class Timeline:
         lengths = [length or 2 * gap for length in lengths]
         self.unit, scale = _unit(sum(lengths))
         self.stretches: list[Stretch] = []
-        self.changes: list[Change] = []
+        changes: list[Change] = []
         self._points: list[range] = []
         x: list[float] = []
         offset = 0.0
@@ -78,12 +80,13 @@ class Timeline:
                 x.append(offset + length)
             for number in bag[1:]:
                 if frames[number].vocabulary != frames[number - 1].vocabulary:
-                    self.changes.append(Change((offset + frames[number].seconds) / scale, frames[number].vocabulary))
+                    changes.append(Change((offset + frames[number].seconds) / scale, frames[number].vocabulary))
             # A point of nothing, so that no line leads from one bag to the next.
             self._points.append(range(0))
             x.append(offset + length + gap / 2)
             offset += length + gap
         self.x: Floats = np.array(x, np.float64) / scale
+        self.changes = changes if len(changes) <= MAX_CHANGES else []
         self.length = self.stretches[-1].end if self.stretches else 0.0
 
     def series(self, field: Callable[[FrameResult], float | None]) -> Series:

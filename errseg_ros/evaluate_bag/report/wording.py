@@ -77,7 +77,7 @@ def headline(evaluation: Evaluation, figures: Figures) -> list[Card]:
             NOTHING if rate is None else f"{rate:.1f}",
             "masks received" if live else "everything included",
         ),
-        Card("Latency, median", milliseconds(latency["p50"]), "image stamp to mask" if live else "image to mask"),
+        Card("Latency, median", milliseconds(latency["p50"]), "image to mask"),
         Card("Latency, 90 %", milliseconds(latency["p90"]), "nine of ten frames are faster"),
         Card("Confidence", percent(figures.confidence), "mean of the labelled pixels"),
     ]
@@ -135,7 +135,7 @@ def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str
     rows.append(
         (
             "Latency",
-            "From the image's stamp to the arrival of its mask."
+            "From the arrival of the image here to the arrival of its mask: the node, its queue and the way there and back."
             if evaluation.live
             else "From the image in memory to the result in memory; reading and comparing do not count.",
         )

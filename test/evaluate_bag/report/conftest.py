@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from errseg_model.metrics import ConfusionMatrix
@@ -36,7 +37,7 @@ RATE_HZ = 10.0
 START_NS = 1_700_000_000_000_000_000
 
 
-def evaluation(
+def make(
     bags: Sequence[str] = ("drive",),
     frames: int = 8,
     classes: Sequence[str] = STREET,
@@ -119,11 +120,16 @@ def evaluation(
     )
 
 
+@pytest.fixture
+def make_evaluation() -> Callable[..., Evaluation]:
+    """Makes a drive in stripes; see `make`."""
+    return make
+
+
+@pytest.fixture
 def troubled() -> Evaluation:
     """One that has everything to tell: hostile words, damage, live traffic, an early end."""
-    whole = evaluation(
-        bags=("<img src=x onerror=alert(1)>", "zweite fahrt"), classes=HOSTILE, changes_at=0.4, compared=True
-    )
+    whole = make(bags=("<img src=x onerror=alert(1)>", "zweite fahrt"), classes=HOSTILE, changes_at=0.4, compared=True)
     assert whole.truth is not None
     first, second = whole.bags
     damage = ("bag.mcap ends in the middle of a record: 7 of 12 images were read", "<script>alert('problem')</script>")
@@ -135,6 +141,12 @@ def troubled() -> Evaluation:
         interrupted=True,
         notes=("The node's <i>own</i> threshold was in force.",),
     )
+
+
+@pytest.fixture
+def hostile() -> tuple[str, ...]:
+    """The classes of `troubled`."""
+    return HOSTILE
 
 
 def _pictures(rng: np.random.Generator, classes: int, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
