@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 from errseg_model.sample_drive import SampleDrive
 from errseg_ros.evaluate_bag.main import main
 from errseg_ros.sample_bag import write_sample_bag
+
+pytestmark = pytest.mark.timeout(1200)  # loading the model takes a minute where every core is busy
 
 TOPICS = ("--image-topic", "/camera/image", "--label-topic", "/camera/labels")
 SMALL = ("--input-size", "64x64")
@@ -48,7 +51,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def run(*arguments: Any, prepare: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(arguments, prepare), capture_output=True, text=True, timeout=280, env=ENVIRONMENT, **options
+        command(arguments, prepare), capture_output=True, text=True, timeout=600, env=ENVIRONMENT, **options
     )
 
 
@@ -103,7 +106,7 @@ def test_process_that_is_killed_is_gone_on_with_to_the_same_numbers(
     process = subprocess.Popen(
         command(arguments, often), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
     )
-    wait_for(lambda: reached(5) or process.poll() is not None)
+    wait_for(lambda: reached(5) or process.poll() is not None, seconds=600)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert not (out / "report.html").exists()
@@ -216,8 +219,6 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: Any) -> str:
 def test_wrong_options_end_in_one_line(
     ros: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    import re
-
     path = ros.bag([("/image", 1, ros.image(ros.start, GREY)), ("/info", 2, ros.label_info(NAMES))])
     assert re.search(message, refused(capfd, path, *arguments, "--out", tmp_path / "out"))
     assert not (tmp_path / "out").exists()
