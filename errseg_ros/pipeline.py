@@ -39,6 +39,14 @@ _CLOSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
+class _Received:
+    """A camera's message, and when it came, by time.perf_counter."""
+
+    message: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Picture:
     """A camera's image, ready to be computed."""
 
@@ -46,7 +54,8 @@ class _Picture:
     header: Header
     image: NDArray[np.uint8]
     """(H, W, 3) RGB."""
-    decode_seconds: float
+    stages: Mapping[str, float]
+    """Seconds it took until here."""
 
 
 @dataclass(frozen=True)
@@ -152,12 +161,12 @@ class Pipeline:
     def _receive(self, camera: str, monitor: CameraMonitor, message: Any) -> None:
         """On a thread of the executor: a camera's newest image."""
         monitor.receive()
-        if self._worker.submit(camera, message):
+        if self._worker.submit(camera, _Received(message, time.perf_counter())):
             monitor.drop(Drop.REPLACED)
 
-    def _compute(self, messages: Sequence[tuple[str, Any]]) -> None:
+    def _compute(self, images: Sequence[tuple[str, _Received]]) -> None:
         """On the worker's thread: compute one image of each of these cameras, and publish the outputs."""
-        pictures = [picture for camera, message in messages if (picture := self._picture(camera, message))]
+        pictures = [picture for camera, received in images if (picture := self._picture(camera, received))]
         if not pictures:
             return
         terms = self._take_terms()
@@ -170,15 +179,16 @@ class Pipeline:
             except Exception as error:  # of one camera: the others' answers are to come
                 self._worker.report((picture.camera,), error)
 
-    def _picture(self, camera: str, message: Any) -> _Picture | None:
+    def _picture(self, camera: str, received: _Received) -> _Picture | None:
         """The message decoded; None where that fails."""
         start = time.perf_counter()
         try:
-            image = self._decode(message)
+            image = self._decode(received.message)
         except Exception as error:  # of one camera: the others' images are to be computed
             self._worker.report((camera,), error)
             return None
-        return _Picture(camera, message.header, image, time.perf_counter() - start)
+        stages = {"wait": start - received.seconds, "decode": time.perf_counter() - start}
+        return _Picture(camera, received.message.header, image, stages)
 
     def _segment(self, terms: Terms, pictures: Sequence[_Picture]) -> list[_Answer]:
         timer = StageTimer(self.device)
@@ -205,7 +215,7 @@ class Pipeline:
         start = time.perf_counter()
         self._cameras[picture.camera].publish(picture.header, picture.image, answer.result, terms.labels)
         publish = time.perf_counter() - start
-        stages = {"decode": picture.decode_seconds, **answer.stages, "publish": publish}
+        stages = {**picture.stages, **answer.stages, "publish": publish}
         self.monitors[picture.camera].answer(stages, self._age(picture.header))
 
     def _measure_batch(self) -> int:

@@ -37,7 +37,7 @@ STAGES = {
 AFTERWARDS = {"class scores": ("confidence published", "class_scores published")}
 
 _WARM_UP = 5
-_LOST_SECONDS = 3.0  # an image may be lost on its way: it is best effort
+_LOST_SECONDS = 10.0  # an image may be lost on its way: it is best effort
 _PAUSE_SECONDS = 0.02
 
 

@@ -19,7 +19,6 @@ from errseg_ros import publishers
 from errseg_ros.diagnostics import CameraMonitor
 from errseg_ros.node import main
 from errseg_ros.pipeline import Pipeline
-from errseg_ros.worker import Worker
 
 _LINE = "timed "
 _KEPT = 256  # images that came last; the one to be taken is among them
@@ -43,7 +42,7 @@ class _Probe:
 
     def install(self) -> None:
         """Put clocks into the classes of the node."""
-        self._wrap(Worker, "submit", before=self._receive)
+        self._wrap(Pipeline, "_receive", before=self._receive)
         self._wrap(Pipeline, "_picture", before=self._take, after=self._mark("decoded"))
         self._wrap(Segmenter, "segment", before=self._mark("model starts"), after=self._mark("model ends"))
         self._wrap(publishers, "mask_message", before=self._mark("mask starts"), after=self._mark("mask made"))
@@ -73,16 +72,16 @@ class _Probe:
 
         return mark
 
-    def _receive(self, worker: Worker, camera: str, message: Any) -> None:
+    def _receive(self, pipeline: Pipeline, camera: str, monitor: CameraMonitor, message: Any) -> None:
         stamp = message.header.stamp
         travelled = time.time() - (stamp.sec + stamp.nanosec / 1e9)
         if len(self._received) >= _KEPT:
             del self._received[next(iter(self._received))]
         self._received[stamp.sec, stamp.nanosec] = {"travelled": travelled, "received": time.perf_counter()}
 
-    def _take(self, pipeline: Pipeline, camera: str, message: Any) -> None:
+    def _take(self, pipeline: Pipeline, camera: str, received: Any) -> None:
         now = time.perf_counter()
-        stamp = message.header.stamp
+        stamp = received.message.header.stamp
         self._marks = {**self._received[stamp.sec, stamp.nanosec], "taken": now}
 
     def _published(self, publisher: Any, message: Any) -> None:

@@ -47,7 +47,7 @@ def test_every_second_a_status_of_the_node_and_of_each_camera(
         publisher = client.publisher("/camera/image")
         timer = client.node.create_timer(0.1, lambda: publisher.publish(fresh(image())))
         values = wait_for(client, "errseg: camera", lambda each, values: float(values["rate out (Hz)"]) > 5)
-        for stage in ("decode", "preprocess", "inference", "postprocess", "publish", "latency"):
+        for stage in ("wait", "decode", "preprocess", "inference", "postprocess", "publish", "latency"):
             mean, worst = float(values[f"{stage} mean (ms)"]), float(values[f"{stage} worst (ms)"])
             assert 0 <= mean <= worst < 5000, stage
         assert float(values["inference mean (ms)"]) < float(values["latency mean (ms)"])
