@@ -9,11 +9,13 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from errseg_model.cli.options import add_model_options, input_size, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
+from errseg_ros.evaluate_bag.fleet.options import add_fleet_options, fleet_options
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
 from errseg_ros.evaluate_bag.live.options import LiveOptions, add_live_options, live_options
 from errseg_ros.evaluate_bag.output_bag import check_output, output_bags
@@ -73,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
         "with one for each",
     )
     parser.add_argument("--resume", action="store_true", help="go on with an evaluation that was interrupted")
+    add_fleet_options(parser)
     add_live_options(parser, _at_least_zero)
     return parser
 
@@ -102,14 +105,21 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
     output = arguments.output_bag
     if output is not None:
         check_output(output, arguments.resume)
+    fleet = fleet_options(arguments)
+    compute = None
+    if fleet is not None:
+        from errseg_ros.evaluate_bag.fleet.run import evaluate_on_ray
+
+        compute = partial(evaluate_on_ray, fleet)
     evaluation = evaluate_bags(
         arguments.bags,
         settings_of(arguments),
         arguments.out,
         arguments.resume,
         interrupt,
-        make_sink=None if output is None else output_bags(output, len(arguments.bags)),
+        make_sink=None if output is None else output_bags(output.absolute(), len(arguments.bags)),
         report=lambda evaluation: write_report(evaluation, arguments.out),
+        compute=compute,
     )
     print(_in_short(evaluation, arguments.out))
     if not evaluation.interrupted:

@@ -58,6 +58,10 @@ class Job:
     make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None
 
 
+Compute = Callable[[Job, State, float, Interrupt], Evaluation]
+"""Evaluates what the state does not have, and keeps it there; takes, too, the `time.perf_counter` of the start."""
+
+
 def evaluate_bags(
     paths: Sequence[Path],
     settings: Settings,
@@ -66,8 +70,9 @@ def evaluate_bags(
     interrupt: Interrupt,
     make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None,
     report: Callable[[Evaluation], None] = lambda evaluation: None,
+    compute: Compute | None = None,
 ) -> Evaluation:
-    """Evaluate bags one after the other, and hand the evaluation to `report`.
+    """Evaluate bags, one after the other unless `compute` has another way, and hand the evaluation to `report`.
 
     An unfinished evaluation is kept in `out` until the report of a whole one is there. Raises InputError; what was
     computed until then can be resumed.
@@ -77,7 +82,7 @@ def evaluate_bags(
     job = Job(plans, settings, out, make_sink)
     state = _open_state(job, resume)
     try:
-        evaluation = _evaluate(job, state, started, interrupt)
+        evaluation = (compute or _evaluate)(job, state, started, interrupt)
     except BaseException:
         if not state.saved:
             state.remove()
@@ -139,10 +144,14 @@ def _evaluate(job: Job, state: State, started: float, interrupt: Interrupt) -> E
             sink = job.make_sink(plan, job.settings) if job.make_sink and not progress.done else None
             parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
             state.save(place, progress, seconds())
-    interrupted = any(not progress.done for progress in progresses)
+    return conclude(parts, job, state, seconds(), any(not progress.done for progress in progresses))
+
+
+def conclude(parts: Sequence[BagEvaluation], job: Job, state: State, seconds: float, interrupted: bool) -> Evaluation:
+    """One evaluation of all bags. Raises InputError where there is not one image; then nothing is kept."""
     if not any(len(part.rows) for part in parts):
         problems = "; ".join(line for part in parts for line in part.summary.problems)
         reason = "interrupted before the first image" if interrupted else "no image could be evaluated"
         state.remove()
         raise InputError(f"{reason}, so there is nothing to report{f': {problems}' if problems else ''}")
-    return merge(parts, job.settings, seconds(), interrupted)
+    return merge(parts, job.settings, seconds, interrupted)

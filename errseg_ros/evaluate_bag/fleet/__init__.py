@@ -1,0 +1,1 @@
+"""Many bags on many machines: a Ray task for each bag."""

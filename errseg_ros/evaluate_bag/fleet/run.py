@@ -1,0 +1,228 @@
+"""An evaluation on a Ray cluster: all bags at once, whatever becomes of the machines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from errseg_model.errors import InputError
+from errseg_ros.evaluate_bag.evaluator import BagEvaluation, summarize
+from errseg_ros.evaluate_bag.fleet.cluster import Share, connected
+from errseg_ros.evaluate_bag.fleet.identity import identity
+from errseg_ros.evaluate_bag.fleet.options import FleetOptions
+from errseg_ros.evaluate_bag.fleet.task import Assignment, Message, Reached, Refused, Saved, Started, evaluate
+from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.evaluate_bag.run import Interrupt, Job, conclude
+from errseg_ros.evaluate_bag.settings import ModelChoice, Settings
+from errseg_ros.evaluate_bag.state import State
+
+RETRIES = 3
+"""So often a bag is tried again after its worker was lost."""
+_LOOK_SECONDS = 0.5
+_END_SECONDS = 15.0
+
+
+def evaluate_on_ray(options: FleetOptions, job: Job, state: State, started: float, interrupt: Interrupt) -> Evaluation:
+    """Evaluate every bag in a task of its own; the numbers are those of an evaluation here.
+
+    A bag whose worker is lost (killed, out of memory, its machine gone) is tried again from what was saved of it. A bag
+    that is wrong itself ends the evaluation once all others are done, so that --resume has only that one to do.
+
+    Raises InputError.
+    """
+    job = replace(job, settings=_absolute(job.settings))
+    with connected(options, job.settings) as share:
+        fleet = _Fleet(job, state, share, lambda: state.earlier_seconds + time.perf_counter() - started)
+        return fleet.run(interrupt)
+
+
+class _Fleet:
+    """The tasks of one evaluation. What is known of a bag is in the state, not in memory."""
+
+    def __init__(self, job: Job, state: State, share: Share, seconds: Callable[[], float]) -> None:
+        import ray
+
+        self._job, self._state, self._share, self._seconds = job, state, share, seconds
+        self._identity = identity(job.settings)
+        # Lost workers are ours to replace: Ray would do it silently, and from the bag's start.
+        task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=0, num_returns="streaming")
+        self._task: Any = task(evaluate)
+        self._running: dict[Any, int] = {}
+        """Place of its bag by stream of messages."""
+        self._started: dict[int, Started] = {}
+        self._done: set[int] = set()
+        self._failures: dict[int, str] = {}
+        self._losses = [0] * len(job.plans)
+        self._images = [0] * len(job.plans)
+
+    def run(self, interrupt: Interrupt) -> Evaluation:
+        """Until all bags are done, or the user ends it."""
+        places = range(len(self._job.plans))
+        for place in places:
+            self._know(place)
+        stride = self._job.settings.stride
+        total = sum(plan.frames(stride) for plan in self._job.plans)
+        with tqdm(total=total, initial=sum(self._images), unit="image") as self._bar:
+            self._show()
+            if not self._share.fits:
+                self._say(f"waiting: no machine of the cluster has {self._share.cpus} CPUs and {self._share.gpus} GPUs")
+            try:
+                # Where all are done a worker has to tell which device that was.
+                for place in [place for place in places if place not in self._done] or [0]:
+                    self._submit(place)
+                while self._running and interrupt.signal is None:
+                    for stream in self._ready():
+                        self._take(stream)
+            finally:
+                self._cancel()
+        if self._failures and interrupt.signal is None:
+            kept = "; the other bags are done, and kept for --resume" if self._state.saved else ""
+            raise InputError(f"{'; '.join(self._failures.values())}{kept}")
+        interrupted = len(self._done) < len(self._job.plans)
+        return conclude(list(self._parts()), self._job, self._state, self._seconds(), interrupted)
+
+    def _know(self, place: int) -> None:
+        """Look up in the state how far a bag is."""
+        progress = self._state.load(place)
+        self._images[place] = self._evaluated(progress.next_index)
+        if progress.done:
+            self._done.add(place)
+
+    def _submit(self, place: int) -> None:
+        plan = self._job.plans[place]
+        progress = self._state.load(place)
+        assignment = Assignment(
+            replace(plan, path=plan.path.absolute()),
+            self._job.settings,
+            self._identity,
+            self._share.cpus,
+            progress if progress.next_index else None,
+            self._job.make_sink,
+        )
+        self._running[self._task.options(name=f"evaluate {plan.name}").remote(assignment)] = place
+
+    def _ready(self) -> list[Any]:
+        """The streams that have a message; waits for a while."""
+        import ray
+
+        streams = list(self._running)
+        return list(ray.wait(streams, num_returns=len(streams), timeout=_LOOK_SECONDS)[0])
+
+    def _take(self, stream: Any) -> None:
+        """A stream's next message, or its end."""
+        import ray
+        from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayTaskError, WorkerCrashedError
+
+        place = self._running[stream]
+        try:
+            message: Message = ray.get(next(stream))
+        except StopIteration:
+            del self._running[stream]
+        except (NodeDiedError, ObjectLostError, OutOfMemoryError, WorkerCrashedError) as error:
+            del self._running[stream]
+            if place not in self._done:
+                self._lose(place, "ran out of memory" if isinstance(error, OutOfMemoryError) else "was lost")
+        except RayTaskError as error:
+            if "No module named" in str(error):
+                raise InputError(
+                    f"a machine of the cluster lacks errseg or what it needs: {_last_line(error)}"
+                ) from None
+            raise
+        else:
+            self._act_on(place, message)
+
+    def _act_on(self, place: int, message: Message) -> None:
+        match message:
+            case Started():
+                self._started[place] = message
+            case Reached(next_index):
+                self._images[place] = self._evaluated(next_index)
+            case Saved():
+                self._state.save(place, message.progress(), self._seconds())
+                self._know(place)
+            case Refused(reason, everywhere=True):
+                raise InputError(reason)
+            case Refused(reason):
+                self._failures[place] = reason
+                self._say(f"{reason}; the other bags go on")
+        self._show()
+
+    def _lose(self, place: int, what: str) -> None:
+        """Try a bag again, as often as that does."""
+        name = self._job.plans[place].name
+        started = self._started.get(place)
+        worker = f"its worker{f' on machine {started.machine}' if started else ''} {what}"
+        self._losses[place] += 1
+        self._know(place)
+        if self._losses[place] > RETRIES:
+            self._failures[place] = f"{name}: {worker} {self._losses[place]} times; see Ray's logs"
+            self._say(f"{self._failures[place]}; the other bags go on")
+            return
+        since = f"image {self._images[place]} on" if self._images[place] else "its start"
+        self._say(f"{name}: {worker}; trying again from {since} ({self._losses[place]} of {RETRIES})")
+        self._submit(place)
+        self._show()
+
+    def _cancel(self) -> None:
+        """End what runs. A bag that is done just now counts."""
+        import ray
+        from ray.exceptions import RayError
+
+        for stream in self._running:
+            ray.cancel(stream)
+        until = time.monotonic() + _END_SECONDS
+        while self._running and time.monotonic() < until:
+            for stream in self._ready():
+                try:
+                    message = ray.get(next(stream))
+                except (StopIteration, RayError):
+                    del self._running[stream]
+                else:
+                    if isinstance(message, Started | Saved):
+                        self._act_on(self._running[stream], message)
+
+    def _parts(self) -> Iterator[BagEvaluation]:
+        """What the bags have come to, in their order; those without an image only where all are done."""
+        some = next(iter(self._started.values()), None)
+        if some is None:
+            raise InputError("interrupted before a worker was ready; what was kept can be gone on with by --resume")
+        for place, plan in enumerate(self._job.plans):
+            progress = self._state.load(place)
+            if place in self._done or len(progress.accumulator.rows):
+                own = self._started.get(place, some)
+                yield summarize(
+                    plan, self._job.settings, progress, own.model, own.device, own.input_size, own.max_classes
+                )
+
+    def _evaluated(self, next_index: int) -> int:
+        return -(-next_index // self._job.settings.stride)
+
+    def _show(self) -> None:
+        self._bar.set_description(f"{len(self._done)} of {len(self._job.plans)} bags", refresh=False)
+        self._bar.update(sum(self._images) - self._bar.n)
+
+    def _say(self, line: str) -> None:
+        self._bar.write(f"evaluate_bag: {line}", file=sys.stderr)
+
+
+def _absolute(settings: Settings) -> Settings:
+    """For workers, which are in other folders."""
+    comparison = settings.comparison
+    if comparison is not None:
+        comparison = replace(comparison, model=_with_absolute_path(comparison.model))
+    return replace(settings, model=_with_absolute_path(settings.model), comparison=comparison)
+
+
+def _with_absolute_path(model: ModelChoice) -> ModelChoice:
+    file: Path | None = model.checkpoint
+    return model if file is None else replace(model, checkpoint=file.absolute())
+
+
+def _last_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[-1]
