@@ -10,6 +10,7 @@ from errseg_ros.evaluate_bag.results import Evaluation
 
 NOTHING = "–"
 """For a figure that was not measured."""
+_SPACE = "\u00a0"  # keeps a number and its unit on one line
 _FIRST_YEAR = 2000  # stamps before are no dates: simulators count from 0
 
 
@@ -27,18 +28,19 @@ def percent(value: float | None, digits: int = 1) -> str:
     if value is None:
         return NOTHING
     least = 10.0**-digits
-    return f"< {least:.{digits}f} %" if 0 < value * 100 < least / 2 else f"{value * 100:.{digits}f} %"
+    too_small = 0 < value * 100 < least / 2
+    return f"<{_SPACE}{least:.{digits}f}{_SPACE}%" if too_small else f"{value * 100:.{digits}f}{_SPACE}%"
 
 
 def milliseconds(value: float | None) -> str:
     """A time in milliseconds."""
-    return NOTHING if value is None else f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
+    return NOTHING if value is None else f"{value:.{0 if value >= 10 else 1}f}{_SPACE}ms"
 
 
 def seconds(value: float) -> str:
     """A time in seconds."""
     if value < 120:
-        return f"{value:.1f} s"
+        return f"{value:.1f}{_SPACE}s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
 
@@ -84,7 +86,7 @@ def headline(evaluation: Evaluation, figures: Figures) -> list[Card]:
     if figures.flicker is not None:
         cards.append(Card("Flicker", percent(figures.flicker), "pixels that change class from frame to frame"))
     if figures.disagreement is not None:
-        cards.append(Card("Disagreement", percent(figures.disagreement), "pixels that the other one calls otherwise"))
+        cards.append(Card("Disagreement", percent(figures.disagreement), "pixels that the comparison calls otherwise"))
     if figures.unlabelled:
         cards.append(Card("Unlabelled", percent(figures.unlabelled), "pixels below the threshold"))
     return cards
@@ -159,7 +161,7 @@ def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str
             )
         )
     if figures.disagreement is not None:
-        rows.append(("Disagreement", f"Share of the pixels that {evaluation.compared_with} calls otherwise."))
+        rows.append(("Disagreement", f"Share of the pixels that get another class with {evaluation.compared_with}."))
     rows.append(("Class share", "Share of a frame's pixels that the mask calls so."))
     return rows
 
