@@ -137,7 +137,7 @@ def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str
     rows.append(
         (
             "Latency",
-            "From the arrival of the image here to the arrival of its mask: the node, its queue and the way there and back."
+            "From the arrival of the image here to the arrival of its mask, with the way there and back."
             if evaluation.live
             else "From the image in memory to the result in memory; reading and comparing do not count.",
         )
