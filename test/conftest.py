@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,32 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from errseg_ros.demo.isolation import own_domain
+
 REPOSITORY = Path(__file__).resolve().parent.parent
-LAST_DOMAIN = 100  # above some 120 the ports of a domain meet those that Linux gives to clients
-
-
-@contextmanager
-def _own_domain(wish: int) -> Iterator[int]:
-    """Reserve a ROS domain id from 1 to LAST_DOMAIN that no other test on this machine uses now.
-
-    A lock on a file in the folder for temporary files keeps it, and falls with the process.
-    """
-    for number in range(LAST_DOMAIN):
-        domain = (wish + number) % LAST_DOMAIN + 1
-        path = Path(tempfile.gettempdir()) / f"errseg_ros_domain_{domain}.lock"
-        try:
-            with path.open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield domain
-                return
-        except (BlockingIOError, PermissionError):  # taken, or another user's
-            continue
-    pytest.fail(f"all ROS domains from 1 to {LAST_DOMAIN} are in use by other tests on this machine")
 
 
 @contextmanager
 def _ros_environment(wish: str, folder: Path) -> Iterator[dict[str, str]]:
-    with _own_domain(zlib.crc32(f"{os.getpid()} {wish}".encode())) as domain:
+    with own_domain(zlib.crc32(f"{os.getpid()} {wish}".encode())) as domain:
         yield {
             **os.environ,
             "ROS_DOMAIN_ID": str(domain),
