@@ -25,6 +25,7 @@ from errseg_ros.batches import fastest_batch, in_batches
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
+from errseg_ros.memory import give_back_memory
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
@@ -36,6 +37,7 @@ _TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
     "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
 }
 _CLOSE_SECONDS = 10.0
+_HUGE = 1 << 24  # pixels, twice those of a 4K camera: computing such an image takes gigabytes
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Pipeline:
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
-        self._worker = Worker(self._compute, self._take_terms, self._on_error, self._measure_batch())
+        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._measure_batch())
         self._worker.start()
         self._worker.notify()
 
@@ -164,11 +166,16 @@ class Pipeline:
         if self._worker.submit(camera, _Received(message, time.perf_counter())):
             monitor.drop(Drop.REPLACED)
 
-    def _compute(self, images: Sequence[tuple[str, _Received]]) -> None:
-        """On the worker's thread: compute one image of each of these cameras, and publish the outputs."""
+    def _answer(self, images: Sequence[tuple[str, _Received]]) -> None:
+        """On the worker's thread: answer one image of each of these cameras."""
+        if self._compute(images) > _HUGE:  # what it took would lie about in fragments
+            give_back_memory()
+
+    def _compute(self, images: Sequence[tuple[str, _Received]]) -> int:
+        """Compute them and publish the outputs. Returns the pixels of the largest."""
         pictures = [picture for camera, received in images if (picture := self._picture(camera, received))]
         if not pictures:
-            return
+            return 0
         terms = self._take_terms()
         for picture, answer in in_batches(partial(self._segment, terms), pictures):
             if isinstance(answer, Exception):
@@ -178,6 +185,7 @@ class Pipeline:
                 self._publish(picture, answer, terms)
             except Exception as error:  # of one camera: the others' answers are to come
                 self._worker.report((picture.camera,), error)
+        return max(picture.image.shape[0] * picture.image.shape[1] for picture in pictures)
 
     def _picture(self, camera: str, received: _Received) -> _Picture | None:
         """The message decoded; None where that fails."""

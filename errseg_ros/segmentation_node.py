@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 import traceback
@@ -22,6 +21,7 @@ from std_msgs.msg import Header
 from errseg_model import InputError, Segmenter
 from errseg_ros import qos
 from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
+from errseg_ros.memory import give_back_memory
 from errseg_ros.parameters import Parameters, Values
 from errseg_ros.pipeline import Pipeline
 from errseg_ros.vocabulary_server import History
@@ -232,7 +232,4 @@ def _give_memory_back() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
-    # glibc holds freed memory for each thread, and every configure may run on another one.
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    give_back_memory()
