@@ -102,7 +102,7 @@ class _Fleet:
             self._job.settings,
             self._identity,
             self._share.cpus,
-            progress if progress.next_index else None,
+            Saved.of(progress) if progress.next_index else None,
             self._job.make_sink,
         )
         self._running[self._task.options(name=f"evaluate {plan.name}").remote(assignment)] = place

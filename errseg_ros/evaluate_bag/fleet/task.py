@@ -33,6 +33,24 @@ _WAKE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
+class Saved:
+    """How far a bag is, to go on from. Pickled by us: arrays in messages of Ray cannot be written to."""
+
+    pickled: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, progress: Progress) -> Saved:
+        """As it is now."""
+        return cls(pickle.dumps(progress, pickle.HIGHEST_PROTOCOL))
+
+    def progress(self) -> Progress:
+        """A copy of it."""
+        loaded = pickle.loads(self.pickled)
+        assert isinstance(loaded, Progress)
+        return loaded
+
+
+@dataclass(frozen=True)
 class Assignment:
     """One bag for one machine. Paths are absolute."""
 
@@ -41,7 +59,7 @@ class Assignment:
     identity: Identity
     """Of the machine of the command."""
     threads: int
-    progress: Progress | None = None
+    saved: Saved | None = None
     """Where the bag stands; None: at its start."""
     make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None
 
@@ -62,24 +80,6 @@ class Reached:
     """How far the bag is."""
 
     next_index: int
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The same, to go on from."""
-
-    pickled: bytes = field(repr=False)
-
-    @classmethod
-    def of(cls, progress: Progress) -> Saved:
-        """As it is now."""
-        return cls(pickle.dumps(progress, pickle.HIGHEST_PROTOCOL))
-
-    def progress(self) -> Progress:
-        """A copy of it."""
-        loaded = pickle.loads(self.pickled)
-        assert isinstance(loaded, Progress)
-        return loaded
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _work(assignment: Assignment, send: Callable[[Message], None], ended: thread
         return
     config = models.segmenter.config
     send(Started(machine, config.name, str(models.segmenter.device), config.input_size, config.max_classes))
-    progress = assignment.progress or start(assignment.plan, assignment.settings)
+    saved_before = assignment.saved
+    progress = start(assignment.plan, assignment.settings) if saved_before is None else saved_before.progress()
     reached = saved = time.monotonic()
 
     def go_on(progress: Progress) -> bool:

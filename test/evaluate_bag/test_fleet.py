@@ -1,0 +1,323 @@
+"""evaluate_bag --ray against a real cluster of two nodes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psutil
+import pytest
+
+from errseg_model.sample_drive import SampleDrive
+from errseg_ros.sample_bag import write_sample_bag
+
+pytest.importorskip("ray", reason="needs Ray: pip install '.[fleet]'")
+
+OPTIONS = ("--image-topic", "/camera/image", "--label-topic", "/camera/labels", "--input-size", "64x64")
+STORE = 80_000_000
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+# Work on the bag "two" takes long enough for a test to meet it, and is saved often.
+SLOW = """
+import time
+import errseg_ros.evaluate_bag.fleet.run as run
+def slow(assignment, evaluate=run.evaluate):
+    import errseg_ros.evaluate_bag.fleet.task as task
+    from errseg_ros.evaluate_bag.accumulator import Accumulator
+    task.SAVE_SECONDS = task.REACHED_SECONDS = 0.2
+    seconds = 0.25 if assignment.plan.name == "two" else 0.02
+    add = Accumulator.add
+    Accumulator.add = lambda self, answer: (time.sleep(seconds), add(self, answer))
+    try:
+        yield from evaluate(assignment)
+    finally:
+        Accumulator.add = add
+slow.__module__ = "__main__"
+run.evaluate = slow
+"""
+
+
+class Cluster:
+    """Two nodes with one core each. A test may take the second away; `complete` brings it back."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self._head = self._add()
+        self._second = self._add()
+
+    @property
+    def address(self) -> str:
+        return str(self._cluster.address)
+
+    def complete(self) -> None:
+        if self._second is None:
+            self._second = self._add()
+
+    def is_on_second(self, pid: int) -> bool:
+        """Whether a worker process belongs to the second node."""
+        raylet = self._second.all_processes["raylet"][0].process.pid
+        return raylet in [parent.pid for parent in psutil.Process(pid).parents()]
+
+    def kill_second(self) -> None:
+        """End the second node and its workers with SIGKILL."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+        self._second = None
+
+    def shutdown(self) -> None:
+        self._cluster.shutdown()
+
+    def _add(self) -> Any:
+        return self._cluster.add_node(
+            num_cpus=1, object_store_memory=STORE, include_dashboard=False, dashboard_port=None
+        )
+
+
+def ray_processes() -> dict[int, str]:
+    """Command lines of Ray's processes on this machine, by process id."""
+    found = {}
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if process.info["status"] != psutil.STATUS_ZOMBIE and ("ray::" in line or "/ray/" in line):
+            found[process.info["pid"]] = line[:200]
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """No process of Ray is left behind."""
+    before = ray_processes().keys()
+    yield
+    until = time.monotonic() + 30
+    while (left := {pid: line for pid, line in ray_processes().items() if pid not in before}) and (
+        time.monotonic() < until
+    ):
+        time.sleep(0.2)
+    assert not left
+
+
+@pytest.fixture(scope="module")
+def cluster(_nothing_left: None) -> Iterator[Cluster]:
+    with pytest.MonkeyPatch.context() as context:
+        context.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Of other programs' memory the tests are not to die.
+        context.setenv("RAY_memory_monitor_refresh_ms", "0")
+        cluster = Cluster()
+        yield cluster
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def bags(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three drives; of one the end is cut off."""
+    folder = tmp_path_factory.mktemp("bags")
+    paths = [folder / name for name in ("one", "two", "damaged")]
+    for seconds, path in zip((2.0, 2.4, 2.0), paths, strict=True):
+        write_sample_bag(path, SampleDrive(height=48, width=64, duration_s=seconds))
+    file = paths[2] / "damaged.mcap"
+    os.truncate(file, file.stat().st_size * 2 // 3)
+    return paths
+
+
+def command(arguments: Sequence[Any], prepare: str = "") -> list[str]:
+    """The real command in a process of its own, after some lines of Python."""
+    code = f"import sys\n{prepare}\nfrom errseg_ros.evaluate_bag.main import main\nsys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", code, *(str(argument) for argument in (*arguments, *OPTIONS))]
+
+
+def run(*arguments: Any, prepare: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(arguments, prepare), capture_output=True, text=True, timeout=200, env=ENVIRONMENT)
+
+
+class Running:
+    """A command at work on a cluster."""
+
+    def __init__(self, *arguments: Any, errors: Path) -> None:
+        self._errors = errors
+        with errors.open("w") as file:
+            self.process = subprocess.Popen(
+                command(arguments, SLOW), stdout=subprocess.DEVNULL, stderr=file, env=ENVIRONMENT
+            )
+
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    def workers(self) -> dict[str, int]:
+        """By bag the process that it is evaluated in."""
+        found = {}
+        for pid, line in ray_processes().items():
+            if line.startswith("ray::evaluate "):
+                found[line.removeprefix("ray::evaluate ").strip()] = pid
+        return found
+
+
+def report(out: Path) -> dict[str, Any]:
+    """What must be equal in two runs: all but times."""
+    content = json.loads((out / "report.json").read_text())
+    for name in ("latency_ms", "frames_per_second", "wall_seconds", "loop_seconds", "model_seconds"):
+        del content[name]
+    return dict(content)
+
+
+def frames(out: Path) -> pl.DataFrame:
+    return pl.read_parquet(out / "frames.parquet").drop("latency_ms")
+
+
+@pytest.fixture(scope="module")
+def here(bags: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run without Ray."""
+    out = tmp_path_factory.mktemp("here")
+    result = run(*bags, "--out", out)
+    assert result.returncode == 0, result.stderr
+    return out
+
+
+def assert_same(out: Path, here: Path) -> None:
+    assert report(out) == report(here)
+    assert frames(out).equals(frames(here))
+    assert sorted(path.name for path in out.iterdir()) == ["frames.parquet", "report.html", "report.json"]
+
+
+def test_a_cluster_gives_the_report_of_this_machine_and_the_output_bags(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    result = run(*bags, "--out", out, "--ray", cluster.address, "--output-bag", tmp_path / "masks")
+    assert result.returncode == 0, result.stderr
+    assert_same(out, here)
+    assert "damaged.mcap is damaged" in result.stdout
+    assert f"{len(frames(here))}/" in result.stderr
+    assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["damaged", "one", "two"]
+    # Ray keeps silent.
+    assert not [line for line in result.stderr.splitlines() if "ray" in line.lower()]
+    assert "ray" not in result.stdout.lower()
+
+
+def test_a_worker_that_is_killed_changes_nothing_in_the_report(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    out = tmp_path / "out"
+    running = Running(*bags, "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
+    state = out / ".evaluate_bag" / "bag00001.npz"
+    wait_for(lambda: state.is_file() or running.process.poll() is not None)
+    assert "two" in running.workers(), running.errors()
+    os.kill(running.workers()["two"], signal.SIGKILL)
+    assert running.process.wait(timeout=200) == 0, running.errors()
+    assert "evaluate_bag: two: its worker on machine " in running.errors()
+    assert "was lost; trying again from image " in running.errors()
+    assert running.errors().count("trying again") == 1
+    assert_same(out, here)
+
+
+def test_a_node_that_is_lost_changes_nothing_in_the_report(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    out = tmp_path / "out"
+    # Both bags take long, whichever node has which.
+    running = Running(bags[0], bags[2], bags[1], "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
+
+    def lost_one() -> str | None:
+        return next((bag for bag, pid in running.workers().items() if cluster.is_on_second(pid)), None)
+
+    wait_for(lambda: lost_one() is not None or running.process.poll() is not None)
+    bag = lost_one()
+    assert bag is not None, running.errors()
+    cluster.kill_second()
+    try:
+        assert running.process.wait(timeout=200) == 0, running.errors()
+    finally:
+        cluster.complete()
+    assert f"evaluate_bag: {bag}: its worker " in running.errors()
+    assert "lost; trying again from " in running.errors()
+    found, wanted = report(out), report(here)
+    assert found.pop("bags") == [wanted["bags"][place] for place in (0, 2, 1)]
+    del wanted["bags"]
+    assert found.keys() == wanted.keys()
+    assert (found["miou"], found["iou"], found["frames"]) == (wanted["miou"], wanted["iou"], wanted["frames"])
+    assert frames(out).sort("bag", "index").equals(frames(here).sort("bag", "index"))
+
+
+def test_ctrl_c_reports_what_is_done_and_resume_does_the_rest_only(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    out = tmp_path / "out"
+    arguments = (*bags, "--out", out, "--ray", cluster.address)
+    running = Running(*arguments, errors=tmp_path / "errors")
+    wait_for(lambda: re.search("[12] of 3 bags", running.errors()) or running.process.poll() is not None)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(timeout=200) == 130, running.errors()
+    assert "Traceback" not in running.errors()
+    assert "Give the same command with --resume" in running.errors()
+    part = report(out)
+    assert part["interrupted"]
+    whole = frames(here)
+    done = frames(out)
+    assert done.join(whole, on=["bag", "index"], how="semi").equals(done)
+    assert len(done) < len(whole)
+    again = (
+        "import errseg_ros.evaluate_bag.fleet.run as run\n"
+        "submit = run._Fleet._submit\n"
+        "def submitted(self, place):\n"
+        "    print('submitted', place, 'from', self._images[place])\n"
+        "    submit(self, place)\n"
+        "run._Fleet._submit = submitted\n"
+    )
+    result = run(*arguments, "--resume", prepare=again)
+    assert result.returncode == 0, result.stderr
+    assert_same(out, here)
+
+
+def test_a_bag_that_is_wrong_does_not_stop_the_others(cluster: Cluster, bags: list[Path], tmp_path: Path) -> None:
+    out, masks = tmp_path / "out", tmp_path / "masks"
+    # What nobody can see before: somebody else takes the place of a bag's output meanwhile.
+    taken = (
+        "import errseg_ros.evaluate_bag.run as run\n"
+        "import pathlib\n"
+        "prepare = run.prepare\n"
+        "def prepared(*arguments):\n"
+        f"    pathlib.Path({str(masks / 'one')!r}).mkdir(parents=True)\n"
+        "    return prepare(*arguments)\n"
+        "run.prepare = prepared\n"
+    )
+    arguments = (*bags, "--out", out, "--ray", cluster.address)
+    result = run(*arguments, "--output-bag", masks, prepare=taken)
+    assert result.returncode == 2
+    (*_, line) = result.stderr.strip().splitlines()
+    assert line.startswith(f"evaluate_bag: error: one: {masks / 'one'} exists already: remove it")
+    assert line.endswith("; the other bags are done, and kept for --resume")
+    assert not (out / "report.html").exists()
+    assert list((masks / "one").iterdir()) == []
+    kept = [path.name for path in (out / ".evaluate_bag").glob("*.npz")]
+    assert sorted(kept) == ["bag00001.npz", "bag00002.npz"]
+
+
+def test_a_worker_that_does_not_see_the_bag_tells_machine_and_path(
+    cluster: Cluster, bags: list[Path], tmp_path: Path
+) -> None:
+    bag = tmp_path / "mine"
+    write_sample_bag(bag, SampleDrive(height=48, width=64, duration_s=0.3))
+    gone = (
+        "import errseg_ros.evaluate_bag.run as run\n"
+        "import pathlib\n"
+        "prepare = run.prepare\n"
+        "def prepared(*arguments):\n"
+        "    found = prepare(*arguments)\n"
+        f"    pathlib.Path({str(bag)!r}).rename({str(tmp_path / 'elsewhere')!r})\n"
+        "    return found\n"
+        "run.prepare = prepared\n"
+    )
+    result = run(bag, "--out", tmp_path / "out", "--ray", cluster.address, prepare=gone)
+    assert result.returncode == 2
+    (*_, line) = result.stderr.strip().splitlines()
+    assert line.startswith("evaluate_bag: error: machine ")
+    assert f"does not see {bag}: bags have to lie on storage that all machines" in line
+    assert not list((tmp_path / "out").iterdir())
