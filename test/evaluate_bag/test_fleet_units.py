@@ -65,6 +65,7 @@ def test_a_bag_is_evaluated_as_without_ray(assignment: task.Assignment, make_mod
 
 def test_a_bag_goes_on_from_what_was_saved(assignment: task.Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(task, "SAVE_BYTES_PER_SECOND", 1e12)
     *saved, whole = messages(assignment, task.Saved)
     assert [message.progress().next_index for message in saved] == [1, 2, 3, 4, 5, 6]
     models = task._loaded[0][1]
@@ -77,7 +78,13 @@ def test_a_bag_goes_on_from_what_was_saved(assignment: task.Assignment, monkeypa
 
 def test_how_far_the_bag_is_is_told_meanwhile(assignment: task.Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(task, "REACHED_SECONDS", 0.0)
-    assert [message.next_index for message in messages(assignment, task.Reached)] == [1, 2, 3, 4, 5, 6]
+    assert [message.next_index for message in messages(assignment, task.Reached)] == [2, 3, 4, 5, 6]
+
+
+def test_saves_are_the_rarer_the_larger_they_are(assignment: task.Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(task, "SAVE_BYTES_PER_SECOND", 1)
+    assert [message.progress().next_index for message in messages(assignment, task.Saved)] == [1, 6]
 
 
 def test_a_process_keeps_its_models_as_long_as_the_settings_are_the_same(

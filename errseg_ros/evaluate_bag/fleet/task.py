@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 REACHED_SECONDS = 1.0
 """Between two messages of how far a bag is."""
-SAVE_SECONDS = 60.0
-"""A machine that is lost takes the work of so many seconds with it."""
+SAVE_SECONDS = 5.0
+"""At least, between two messages to go on from; the first is sent after the first image."""
+SAVE_BYTES_PER_SECOND = 500_000
+"""At most, of such messages. They hold the report's pictures, up to some 30 MB: many bags at once are not to flood the
+command. A machine that is lost takes the work since the last one with it, a minute at most."""
 _WAKE_SECONDS = 0.2
 
 
@@ -140,17 +143,18 @@ def _work(assignment: Assignment, send: Callable[[Message], None], ended: thread
     send(Started(machine, config.name, str(models.segmenter.device), config.input_size, config.max_classes))
     saved_before = assignment.saved
     progress = start(assignment.plan, assignment.settings) if saved_before is None else saved_before.progress()
-    reached = saved = time.monotonic()
+    next_reached = next_saved = time.monotonic()
 
     def go_on(progress: Progress) -> bool:
-        nonlocal reached, saved
+        nonlocal next_reached, next_saved
         now = time.monotonic()
-        if now - saved > SAVE_SECONDS and assignment.make_sink is None:
-            send(Saved.of(progress))
-            saved = now
-        if now - reached > REACHED_SECONDS:
+        if now >= next_saved and assignment.make_sink is None:
+            saved = Saved.of(progress)
+            send(saved)
+            next_saved = now + max(SAVE_SECONDS, len(saved.pickled) / SAVE_BYTES_PER_SECOND)
+        elif now >= next_reached:
             send(Reached(progress.next_index))
-            reached = now
+            next_reached = now + REACHED_SECONDS
         return not ended.is_set()
 
     try:
