@@ -169,7 +169,7 @@ def test_the_size_may_change_with_every_image(node: Any, client: Any, stamped: A
     seen = watch(node)
     sizes = [(480, 640), (1, 1), (1, 5000), (5000, 1), (2, 3), (720, 1280), (37, 4001)]
     memory = []
-    for _ in range(3):
+    for _ in range(4):
         for height, width in sizes:
             sent = stamped(raw("rgb8", np.resize(PIXELS, (height, width, 3))))
             stamp = client.answer(publisher, sent, topics[-1]).stamp
@@ -179,7 +179,7 @@ def test_the_size_may_change_with_every_image(node: Any, client: Any, stamped: A
                 assert (find()[0].message.height, find()[0].message.width) == (height, width), topic
         memory.append(seen.memory)
     assert seen.lines == []
-    assert memory[-1] - memory[0] < GROWTH, memory
+    assert memory[-1] - memory[1] < GROWTH, memory  # the heap finds its size in the first two rounds
 
 
 @pytest.mark.parametrize(

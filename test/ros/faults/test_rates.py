@@ -142,14 +142,14 @@ def test_a_reader_that_does_not_read_delays_nobody(
         client.wait_until(lambda: client.received[MASK], "masks")
         without = masks(5)
         with reader(client, beside, profile):
-            beside_it, memory = masks(8), seen.memory
+            beside_it, memory = masks(5), seen.memory
             publish = stage(client, "publish worst (ms)")
-            later = masks(8)
+            later = masks(5)
             print(
-                f"masks a second: {without / 5:.1f} without, {beside_it / 8:.1f} and {later / 8:.1f} with it; {publish}"
+                f"masks a second: {without / 5:.1f} without, {beside_it / 5:.1f} and {later / 5:.1f} with it; {publish}"
             )
             # Where writing waits for a reader it takes 100 ms, and of 20 images a second hardly 5 are answered.
-            assert min(beside_it, later) / 8 > without / 5 / 2
+            assert min(beside_it, later) > without / 2
             assert seen.memory - memory < 12 << 20  # 40 masks
     seen.assert_alive()
     assert seen.lines == []
