@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation
-from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate
+from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate, Pictures
 from errseg_ros.evaluate_bag.labels import match_classes
 from errseg_ros.evaluate_bag.results import Evaluation, Exhibit, FrameResult, Truth
 from errseg_ros.evaluate_bag.settings import Settings
@@ -94,6 +95,26 @@ def _exhibits(
     worst = [entry for entry in worst if (entry[1].bag, entry[1].index) in lower]
     best = [entry for entry in best if (entry[1].bag, entry[1].index) not in lower]
     return tuple(_exhibit(*entry) for entry in worst[:EXHIBITS]), tuple(_exhibit(*entry) for entry in best[:EXHIBITS])
+
+
+def without_spare_pictures(parts: Sequence[BagEvaluation]) -> list[BagEvaluation]:
+    """The same, but for pictures that `merge` chooses in no case, so that many bags fit into memory."""
+    worst = _without_spare([part.worst for part in parts], 1)
+    best = _without_spare([part.best for part in parts], -1)
+    return [replace(part, worst=w, best=b) for part, w, b in zip(parts, worst, best, strict=True)]
+
+
+def _without_spare(shelves: Sequence[tuple[Candidate, ...]], sign: int) -> list[tuple[Candidate, ...]]:
+    """`sign`: 1 where the lowest score is first, else -1. Of equal ones any may be chosen."""
+
+    def rank(candidate: Candidate) -> tuple[bool, float]:
+        return not candidate.labelled, sign * candidate.score
+
+    first = sorted(rank(candidate) for shelf in shelves for candidate in shelf)[:EXHIBITS]
+    return [tuple(c if rank(c) <= first[-1] else replace(c, pictures=_NOTHING) for c in shelf) for shelf in shelves]
+
+
+_NOTHING = Pictures(np.zeros((0, 0, 3), np.uint8), None, np.zeros((0, 0, 3), np.uint8), {})
 
 
 def _exhibit(candidate: Candidate, frame: FrameResult) -> Exhibit:

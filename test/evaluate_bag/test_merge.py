@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation, evaluate_one
-from errseg_ros.evaluate_bag.merge import merge
+from errseg_ros.evaluate_bag.merge import merge, without_spare_pictures
 from errseg_ros.evaluate_bag.plan import prepare
 from errseg_ros.evaluate_bag.results import Evaluation
 
@@ -81,6 +81,29 @@ def test_worst_and_best_are_different_images_in_order(
         assert max(f.miou for f in worst) <= min(f.miou for f in best)
         assert best[0].index == count - 1 and worst[0].index == 0
     assert all(e.truth is not None for e in (*evaluation.worst, *evaluation.best))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_pictures_that_are_not_chosen_can_go_before(
+    ros: Any, make_settings: MakeSettings, make_models: Any, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    paths = []
+    for number in range(4):
+        # Few different scores, so that many are equal; some images without a truth.
+        labels = [PARTLY[rng.integers(0, 4)] if rng.random() < 0.8 else None for _ in range(6)]
+        frames = [(10.0 * place, SKY, label) for place, label in enumerate(labels)]
+        paths.append(ros.drive(frames, {0: "sky", 1: "road"}, name=f"drive{number}"))
+    parts, settings = parts_of(paths, make_settings("sky; road", label_topic="/camera/labels"), make_models)
+    whole = merge(parts, settings, 5.0)
+    thin: list[BagEvaluation] = []
+    for part in parts:
+        thin = without_spare_pictures([*thin, part])
+    assert sum(not c.pictures.image.size for part in thin for c in (*part.worst, *part.best)) > 0
+    merged = merge(thin, settings, 5.0)
+    for found, wanted in zip((*merged.worst, *merged.best), (*whole.worst, *whole.best), strict=True):
+        assert found.frame == wanted.frame
+        np.testing.assert_array_equal(found.image, wanted.image)
 
 
 def test_exhibits_without_truth_are_ranked_by_confidence(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from errseg_ros.evaluate_bag.fleet.cluster import Share, connected
 from errseg_ros.evaluate_bag.fleet.identity import identity
 from errseg_ros.evaluate_bag.fleet.options import FleetOptions
 from errseg_ros.evaluate_bag.fleet.task import Assignment, Message, Reached, Refused, Saved, Started, evaluate
+from errseg_ros.evaluate_bag.merge import without_spare_pictures
 from errseg_ros.evaluate_bag.results import Evaluation
 from errseg_ros.evaluate_bag.run import Interrupt, Job, conclude
 from errseg_ros.evaluate_bag.settings import ModelChoice, Settings
@@ -26,6 +27,7 @@ RETRIES = 3
 """So often a bag is tried again after its worker was lost."""
 _LOOK_SECONDS = 0.5
 _END_SECONDS = 15.0
+_THIN_OUT = 16  # bags, some 16 MB of pictures each, are held before those that no report shows are dropped
 
 
 def evaluate_on_ray(options: FleetOptions, job: Job, state: State, started: float, interrupt: Interrupt) -> Evaluation:
@@ -85,7 +87,7 @@ class _Fleet:
             kept = "; the other bags are done, and kept for --resume" if self._state.saved else ""
             raise InputError(f"{'; '.join(self._failures.values())}{kept}")
         interrupted = len(self._done) < len(self._job.plans)
-        return conclude(list(self._parts()), self._job, self._state, self._seconds(), interrupted)
+        return conclude(self._parts(), self._job, self._state, self._seconds(), interrupted)
 
     def _know(self, place: int) -> None:
         """Look up in the state how far a bag is."""
@@ -187,18 +189,23 @@ class _Fleet:
                     if isinstance(message, Started | Saved):
                         self._act_on(self._running[stream], message)
 
-    def _parts(self) -> Iterator[BagEvaluation]:
+    def _parts(self) -> list[BagEvaluation]:
         """What the bags have come to, in their order; those without an image only where all are done."""
         some = next(iter(self._started.values()), None)
         if some is None:
             raise InputError("interrupted before a worker was ready; what was kept can be gone on with by --resume")
+        parts: list[BagEvaluation] = []
         for place, plan in enumerate(self._job.plans):
             progress = self._state.load(place)
             if place in self._done or len(progress.accumulator.rows):
                 own = self._started.get(place, some)
-                yield summarize(
-                    plan, self._job.settings, progress, own.model, own.device, own.input_size, own.max_classes
+                settings = self._job.settings
+                parts.append(
+                    summarize(plan, settings, progress, own.model, own.device, own.input_size, own.max_classes)
                 )
+            if place % _THIN_OUT == 0:
+                parts = without_spare_pictures(parts)
+        return parts
 
     def _evaluated(self, next_index: int) -> int:
         return -(-next_index // self._job.settings.stride)
