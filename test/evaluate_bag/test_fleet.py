@@ -8,8 +8,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Cluster:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()
+        self._seen: set[psutil.Process] = set()
         self._head = self._add()
         self._second = self._add()
 
@@ -70,11 +71,29 @@ class Cluster:
 
     def kill_second(self) -> None:
         """End the second node and its workers with SIGKILL."""
+        self.workers()
         self._cluster.remove_node(self._second, allow_graceful=False)
         self._second = None
 
+    def workers(self) -> dict[str, int]:
+        """By bag the process that it is evaluated in."""
+        # The cluster's processes are descendants of this one; others may use Ray on this machine, too.
+        processes = psutil.Process().children(recursive=True)
+        self._seen.update(processes)
+        found = {}
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                title = " ".join(process.cmdline()).strip()
+                if title.startswith("ray::evaluate "):
+                    found[title.removeprefix("ray::evaluate ").strip()] = process.pid
+        return found
+
     def shutdown(self) -> None:
+        """Ends it, and sees that no process is left behind."""
+        self.workers()
         self._cluster.shutdown()
+        _, left = psutil.wait_procs(self._seen, timeout=30)
+        assert not [process for process in left if process.status() != psutil.STATUS_ZOMBIE]
 
     def _add(self) -> Any:
         return self._cluster.add_node(
@@ -82,31 +101,8 @@ class Cluster:
         )
 
 
-def ray_processes() -> dict[int, str]:
-    """Command lines of Ray's processes on this machine, by process id."""
-    found = {}
-    for process in psutil.process_iter(["pid", "cmdline", "status"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if process.info["status"] != psutil.STATUS_ZOMBIE and ("ray::" in line or "/ray/" in line):
-            found[process.info["pid"]] = line[:200]
-    return found
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _nothing_left() -> Iterator[None]:
-    """No process of Ray is left behind."""
-    before = ray_processes().keys()
-    yield
-    until = time.monotonic() + 30
-    while (left := {pid: line for pid, line in ray_processes().items() if pid not in before}) and (
-        time.monotonic() < until
-    ):
-        time.sleep(0.2)
-    assert not left
-
-
 @pytest.fixture(scope="module")
-def cluster(_nothing_left: None) -> Iterator[Cluster]:
+def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as context:
         context.setenv("RAY_USAGE_STATS_ENABLED", "0")
         # Of other programs' memory the tests are not to die.
@@ -150,14 +146,6 @@ class Running:
 
     def errors(self) -> str:
         return self._errors.read_text()
-
-    def workers(self) -> dict[str, int]:
-        """By bag the process that it is evaluated in."""
-        found = {}
-        for pid, line in ray_processes().items():
-            if line.startswith("ray::evaluate "):
-                found[line.removeprefix("ray::evaluate ").strip()] = pid
-        return found
 
 
 def report(out: Path) -> dict[str, Any]:
@@ -209,8 +197,8 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_report(
     running = Running(*bags, "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
     state = out / ".evaluate_bag" / "bag00001.npz"
     wait_for(lambda: state.is_file() or running.process.poll() is not None)
-    assert "two" in running.workers(), running.errors()
-    os.kill(running.workers()["two"], signal.SIGKILL)
+    assert "two" in cluster.workers(), running.errors()
+    os.kill(cluster.workers()["two"], signal.SIGKILL)
     assert running.process.wait(timeout=200) == 0, running.errors()
     assert "evaluate_bag: two: its worker on machine " in running.errors()
     assert "was lost; trying again from image " in running.errors()
@@ -226,7 +214,7 @@ def test_a_node_that_is_lost_changes_nothing_in_the_report(
     running = Running(bags[0], bags[2], bags[1], "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
 
     def lost_one() -> str | None:
-        return next((bag for bag, pid in running.workers().items() if cluster.is_on_second(pid)), None)
+        return next((bag for bag, pid in cluster.workers().items() if cluster.is_on_second(pid)), None)
 
     wait_for(lambda: lost_one() is not None or running.process.poll() is not None)
     bag = lost_one()
