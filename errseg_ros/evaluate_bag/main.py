@@ -126,11 +126,13 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         if output is not None:
             print(f"bag with masks and overlays: {output}")
         return 0
+    without = ""
     if output is not None:
         print(f"evaluate_bag: of the bag in work nothing is left in {output}", file=sys.stderr)
+        without = " and without --output-bag"
     print(
-        "evaluate_bag: interrupted; the report is of the images until then. Give the same command with --resume to go "
-        "on",
+        "evaluate_bag: interrupted; the report is of the images until then. Give the same command with --resume"
+        f"{without} to go on",
         file=sys.stderr,
     )
     return 128 + (interrupt.signal or signal.SIGINT)

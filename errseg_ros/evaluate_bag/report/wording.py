@@ -77,7 +77,7 @@ def headline(evaluation: Evaluation, figures: Figures) -> list[Card]:
         Card(
             "Frames a second",
             NOTHING if rate is None else f"{rate:.1f}",
-            "masks received" if live else "everything included",
+            "masks received" if live else "without loading the model",
         ),
         Card("Latency, median", milliseconds(latency["p50"]), "image to mask"),
         Card("Latency, 90 %", milliseconds(latency["p90"]), "nine of ten frames are faster"),
