@@ -209,7 +209,6 @@ class Pipeline:
                 timer=timer,
             )
         except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
             if len(pictures) > 1:
                 self._worker.batch = len(pictures) // 2
                 self._faults.report(
