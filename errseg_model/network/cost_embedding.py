@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -9,20 +11,31 @@ from errseg_model.network.hsm import CostMaps
 
 
 class CostEmbedding(nn.Module):
-    """A 7x7 convolution per stride, the mean of both at stride 16, a 1x1 convolution to D."""
+    """A 7x7 convolution per stride, the mean of both at stride 16, a 1x1 convolution to D.
+
+    All of it is linear, so the 1x1 convolution is folded into the 7x7 ones: the maps in between, which are wider
+    than D, are never built.
+    """
 
     def __init__(self, cost_width: int, width: int) -> None:
         super().__init__()
-        self.corr_proj_convs = nn.ModuleList(
+        self.corr_proj_convs: Any = nn.ModuleList(
             nn.Sequential(nn.Conv2d(1, cost_width, kernel_size=7, padding=3)) for _ in range(2)
         )
-        self.low_corr_fusion = nn.Conv2d(cost_width, width, kernel_size=1)
+        self.low_corr_fusion: Any = nn.Conv2d(cost_width, width, kernel_size=1)
 
     def forward(self, cost: CostMaps) -> Tensor:
-        """Kept cost maps (B, K, ...) to (B, K, D, H/16, W/16)."""
-        batch, classes, height, width = cost.stride16.shape
-        fine = self.corr_proj_convs[0](cost.stride16.flatten(0, 1)[:, None])
-        coarse = self.corr_proj_convs[1](cost.stride32.flatten(0, 1)[:, None])
+        """Kept cost maps (B, K, ...) to tokens (B, K, H/16, W/16, D)."""
+        height, width = cost.stride16.shape[-2:]
+        fine, coarse = self._embed(0, cost.stride16), self._embed(1, cost.stride32)
         coarse = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
-        embedded: Tensor = self.low_corr_fusion((fine + coarse) / 2).unflatten(0, (batch, classes))
+        embedded: Tensor = (fine + coarse).permute(0, 2, 3, 1).unflatten(0, (cost.stride16.shape[0], -1))
         return embedded
+
+    def _embed(self, level: int, maps: Tensor) -> Tensor:
+        """Half of the 1x1 convolution of the level's 7x7 convolution of maps (B, K, h, w): (B * K, D, h, w)."""
+        convolution, fusion = self.corr_proj_convs[level][0], self.low_corr_fusion
+        mix = fusion.weight[:, :, 0, 0] / 2
+        weight = (mix @ convolution.weight.flatten(1)).unflatten(1, convolution.weight.shape[1:])
+        bias = mix @ convolution.bias + fusion.bias / 2
+        return F.conv2d(maps.flatten(0, 1)[:, None], weight, bias, padding=convolution.padding)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errseg_model.config import ModelConfig
@@ -17,7 +19,7 @@ class UpsamplingStage(nn.Module):
     def __init__(self, up_conv: nn.Module, width: int, guidance_width: int) -> None:
         super().__init__()
         self.up_conv = up_conv
-        self.textual_fusion = nn.Sequential(
+        self.textual_fusion: Any = nn.Sequential(
             nn.Conv2d(width + guidance_width, width, kernel_size=3, padding=1, bias=False),
             nn.GroupNorm(width // GROUP_SIZE, width),
             nn.ReLU(inplace=True),
@@ -26,12 +28,21 @@ class UpsamplingStage(nn.Module):
             nn.ReLU(inplace=True),
         )
 
-    def forward(self, x: Tensor, guidance: Tensor, classes: int) -> Tensor:
-        """x (B * K, D, h, w), guidance (B, g, h', w') with h', w' the resolution after `up_conv`."""
+    def forward(self, x: Tensor, guidance: Tensor) -> Tensor:
+        """x (B * K, D, h, w), guidance (B, g, h', w') with h', w' the resolution after `up_conv`.
+
+        The guidance is the same for all classes of an image, and so is its share of the first convolution, which is
+        computed once.
+        """
         x = self.up_conv(x)
-        guidance = guidance[:, None].expand(-1, classes, -1, -1, -1).flatten(0, 1)
-        fused: Tensor = self.textual_fusion(torch.cat((x, guidance), dim=1))
-        return fused
+        mix, *rest = self.textual_fusion
+        own, shared = mix.weight.split((x.shape[1], guidance.shape[1]), dim=1)
+        guided = F.conv2d(guidance, shared, padding=mix.padding)[:, None]
+        x = F.conv2d(x, own, padding=mix.padding).unflatten(0, (guidance.shape[0], -1)) + guided
+        x = x.flatten(0, 1)
+        for layer in rest:
+            x = layer(x)
+        return x
 
 
 class GradualUpsamplingDecoder(nn.Module):
@@ -47,11 +58,10 @@ class GradualUpsamplingDecoder(nn.Module):
         self.head = nn.Conv2d(third, 1, kernel_size=1)
 
     def forward(self, x: Tensor, guidance: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Fused cost (B, K, D, H/16, W/16) and guidance at strides 16, 8, 4 to logits (B, K, H/4, W/4)."""
-        batch, classes = x.shape[:2]
-        x = x.flatten(0, 1)
-        x = self.up_decoder1(x, guidance[0], classes)
-        x = self.up_decoder2(x, guidance[1], classes)
-        x = self.up_decoder3(x, guidance[2], classes)
-        logits: Tensor = self.head(x).squeeze(1).unflatten(0, (batch, classes))
-        return logits
+        """Fused cost (B, K, H/16, W/16, D) and guidance at strides 16, 8, 4 to logits (B, K, H/4, W/4)."""
+        batch, x = x.shape[0], x.flatten(0, 1).permute(0, 3, 1, 2)
+        for stage, maps in zip((self.up_decoder1, self.up_decoder2, self.up_decoder3), guidance, strict=True):
+            x = stage(x, maps)
+        logits = self.head(x)
+        per_class: Tensor = logits.squeeze(1).unflatten(0, (batch, -1))
+        return per_class

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -11,9 +12,17 @@ from errseg_model.network.cost_embedding import CostEmbedding
 from errseg_model.network.crm import select_classes
 from errseg_model.network.decoder import GradualUpsamplingDecoder
 from errseg_model.network.escf import EfficientSemanticContextFusion
-from errseg_model.network.guidance import ImageGuidance, TextGuidance
-from errseg_model.network.hsm import CostMaps, HierarchicalSemanticModule
+from errseg_model.network.guidance import Guidance, ImageGuidance, TextGuidance
+from errseg_model.network.hsm import CostMaps, DenseEmbeddings, HierarchicalSemanticModule
 from errseg_model.network.image_tower import ImageTower
+
+
+@dataclass(frozen=True)
+class ImageEncoding:
+    """What the network reads of a batch of images before it hears any word."""
+
+    dense: DenseEmbeddings
+    guidance: Guidance
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,44 @@ class ERRSegOutput:
     """(B, K) int64, the class of each logit map, ascending."""
     cost: CostMaps
     """Cost maps of all T classes, for the training losses."""
+
+
+class Halves(Protocol):
+    """The two halves of ERR-Seg that cost time; between them lie the comparison with the words and the CRM.
+
+    Neither half knows T, the size of the vocabulary, so whatever compiles or exports them serves every vocabulary.
+    """
+
+    def encode(self, images: Tensor) -> ImageEncoding:
+        """HSM up to the dense embeddings, and the image guidance, of images (B, 3, H, W)."""
+
+    def fuse(self, cost: CostMaps, text: Tensor, guidance: Guidance) -> Tensor:
+        """Cost embedding, ESCF and decoder: logits (B, K, H/4, W/4).
+
+        Args:
+            cost: of the kept classes, (B, K, ...).
+            text: (B, K, C) their unit embeddings.
+            guidance: of `encode`.
+        """
+
+
+def segment_batch(
+    halves: Halves, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None
+) -> ERRSegOutput:
+    """Segment a batch.
+
+    Args:
+        halves: the network, or what computes its halves in its place.
+        images: (B, 3, H, W) normalised, H and W multiples of 32.
+        text: (T, C) unit embeddings of the vocabulary.
+        max_classes: K of the channel reduction.
+        keep: (B, T) bool, classes that the reduction must not drop (training).
+    """
+    encoding = halves.encode(images)
+    cost = encoding.dense.cost_maps(text)
+    selected = select_classes(cost.stride16.detach(), max_classes, keep)
+    logits = halves.fuse(cost.gather(selected), text[selected], encoding.guidance)
+    return ERRSegOutput(logits, selected, cost)
 
 
 class ERRSeg(nn.Module):
@@ -42,20 +89,20 @@ class ERRSeg(nn.Module):
         )
         self.decoder = GradualUpsamplingDecoder(config)
 
-    def forward(self, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None) -> ERRSegOutput:
-        """Segment a batch.
+    def encode(self, images: Tensor) -> ImageEncoding:
+        """See `Halves`."""
+        features, dense = self.hsm(images)
+        return ImageEncoding(dense, self.image_guidance(features.stages))
 
-        Args:
-            images: (B, 3, H, W) normalised, H and W multiples of 32.
-            text: (T, C) unit embeddings of the vocabulary.
-            max_classes: K of the channel reduction.
-            keep: (B, T) bool, classes that the reduction must not drop (training).
-        """
-        features, cost = self.hsm(images, text)
-        selected = select_classes(cost.stride16.detach(), max_classes, keep)
-        guidance = self.image_guidance(features.stages)
-        text_guidance = self.text_guidance(text)[selected]
-        x = self.cost_embedding(cost.gather(selected))
+    def fuse(self, cost: CostMaps, text: Tensor, guidance: Guidance) -> Tensor:
+        """See `Halves`."""
+        text_guidance = self.text_guidance(text)
+        x = self.cost_embedding(cost)
         for layer in self.escf:
             x = layer(x, guidance.aggregator, text_guidance)
-        return ERRSegOutput(self.decoder(x, guidance.decoder), selected, cost)
+        logits: Tensor = self.decoder(x, guidance.decoder)
+        return logits
+
+    def forward(self, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None) -> ERRSegOutput:
+        """`segment_batch` with this network."""
+        return segment_batch(self, images, text, max_classes, keep)

@@ -1,13 +1,29 @@
-"""ESCF, efficient semantic context fusion: cost maps exchange context over space and over classes (paper, 3.4)."""
+"""ESCF, efficient semantic context fusion: cost maps exchange context over space and over classes (paper, 3.4).
+
+Cost maps stay tokens (B, K, h, w, D) here, so that linear layers and convolutions (in channels_last) read them as
+they lie. What comes from the guidance alone is the same for every class, or for every position: a projection of
+[x, guidance] is computed as one of x and one of guidance, and the second one once.
+"""
 
 from __future__ import annotations
 
-import torch
+from dataclasses import dataclass
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 MLP_RATIO = 3
 """Hidden width of the gated MLP in units of D."""
+
+
+@dataclass(frozen=True)
+class AttentionGuidance:
+    """The guidance's share of queries and keys, the same for all that share the guidance."""
+
+    queries: Tensor
+    """(B, 1, h, w, D)."""
+    keys: Tensor
+    """(B, 1, h/2, w/2, 2D) before the LayerNorm with reduction, (B, 1, h, w, D) without."""
 
 
 class Attention(nn.Module):
@@ -30,21 +46,47 @@ class Attention(nn.Module):
             self.sr_v = nn.Conv2d(width, width, kernel_size=2, stride=2)
             self.norm_v = nn.LayerNorm(width)
 
-    def forward(self, x: Tensor, guidance: Tensor, size: tuple[int, int]) -> Tensor:
-        """Tokens x and guidance (N, L, D); `size` (h, w) with h * w = L is read only with reduction."""
-        guided = torch.cat((x, guidance), dim=-1)
-        keys, values = guided, x
+    def guide(self, guidance: Tensor) -> AttentionGuidance:
+        """What queries and keys get from guidance (B, 1, h, w, D)."""
+        queries = F.linear(guidance, self._shared(self.q), self.q.bias)
+        if not self.reduction:
+            return AttentionGuidance(queries, F.linear(guidance, self._shared(self.k), self.k.bias))
+        keys = F.conv2d(_grid(guidance), self._shared(self.sr_k), self.sr_k.bias, stride=2)
+        return AttentionGuidance(queries, _tokens(keys, guidance.shape[0]))
+
+    def forward(self, x: Tensor, guidance: AttentionGuidance) -> Tensor:
+        """One sequence for each of M things that share their guidance.
+
+        Args:
+            x: (B, M, h, w, D), h * w tokens each; without reduction (B, M, 1, L, D).
+            guidance: of `guide`.
+
+        Returns:
+            As x.
+        """
+        queries = F.linear(x, self._own(self.q)) + guidance.queries
         if self.reduction:
-            keys = self.norm_k(_convolve(self.sr_k, guided, size))
-            values = self.norm_v(_convolve(self.sr_v, x, size))
-        heads = (self._split(self.q(guided)), self._split(self.k(keys)), self._split(self.v(values)))
-        attended = F.scaled_dot_product_attention(*heads)
-        out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
+            keys = _tokens(F.conv2d(_grid(x), self._own(self.sr_k), stride=2), x.shape[0]) + guidance.keys
+            keys, values = self.k(self.norm_k(keys)), self.v(self.norm_v(_convolve(self.sr_v, x)))
+        else:
+            keys, values = F.linear(x, self._own(self.k)) + guidance.keys, self.v(x)
+        attended = F.scaled_dot_product_attention(self._split(queries), self._split(keys), self._split(values))
+        out: Tensor = self.proj(attended.transpose(1, 2).reshape(x.shape))
         return out
 
+    @staticmethod
+    def _own(layer: nn.Linear | nn.Conv2d) -> Tensor:
+        """The weights of x in a layer of [x, guidance]."""
+        return layer.weight.chunk(2, dim=1)[0]
+
+    @staticmethod
+    def _shared(layer: nn.Linear | nn.Conv2d) -> Tensor:
+        """The weights of the guidance."""
+        return layer.weight.chunk(2, dim=1)[1]
+
     def _split(self, x: Tensor) -> Tensor:
-        heads: Tensor = x.unflatten(-1, (self.heads, -1))
-        return heads.transpose(1, 2)  # (N, heads, L, D / heads)
+        heads: Tensor = x.flatten(2, 3).flatten(0, 1).unflatten(-1, (self.heads, -1))
+        return heads.transpose(1, 2)  # (B * M, heads, L, D / heads)
 
 
 class GatedMLP(nn.Module):
@@ -57,10 +99,10 @@ class GatedMLP(nn.Module):
         self.fc3 = nn.Linear(MLP_RATIO * width, width)
         self.dwconv = nn.Conv2d(width, width, kernel_size=7, padding=3, groups=width) if spatial else None
 
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Tokens (N, L, D)."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, M, h, w, D)."""
         x = self.fc3(F.relu6(self.fc1(x)) * self.fc2(x))
-        return F.relu6(x) if self.dwconv is None else _convolve(self.dwconv, x, size)
+        return F.relu6(x) if self.dwconv is None else _convolve(self.dwconv, x)
 
 
 class FusionBlock(nn.Module):
@@ -73,10 +115,10 @@ class FusionBlock(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = GatedMLP(width, spatial=spatial)
 
-    def forward(self, x: Tensor, guidance: Tensor, size: tuple[int, int]) -> Tensor:
-        """Tokens x and guidance (N, L, D) on a grid of `size` (h, w)."""
-        x = x + self.attention(self.norm1(x), guidance, size)
-        out: Tensor = x + self.mlp(self.norm2(x), size)
+    def forward(self, x: Tensor, guidance: AttentionGuidance) -> Tensor:
+        """Tokens x (B, M, h, w, D) and their guidance."""
+        x = x + self.attention(self.norm1(x), guidance)
+        out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
 
@@ -88,12 +130,10 @@ class SpatialFusion(nn.Module):
         self.sa = FusionBlock(width, heads, spatial=True)
 
     def forward(self, x: Tensor, image_guidance: Tensor) -> Tensor:
-        """x (B, K, D, h, w), guidance (B, D, h, w)."""
-        batch, classes, channels, height, width = x.shape
-        tokens = x.permute(0, 1, 3, 4, 2).reshape(batch * classes, height * width, channels)
-        guidance = image_guidance.flatten(2).transpose(1, 2)[:, None].expand(-1, classes, -1, -1).flatten(0, 1)
-        fused: Tensor = self.sa(tokens, guidance, (height, width)).reshape(batch, classes, height, width, channels)
-        return fused.permute(0, 1, 4, 2, 3)
+        """x (B, K, h, w, D), guidance (B, D, h, w)."""
+        guidance = self.sa.attention.guide(image_guidance.permute(0, 2, 3, 1)[:, None])
+        fused: Tensor = self.sa(x, guidance)
+        return fused
 
 
 class ClassFusion(nn.Module):
@@ -107,16 +147,15 @@ class ClassFusion(nn.Module):
         self.sa = FusionBlock(width, heads, spatial=False)
 
     def forward(self, x: Tensor, text_guidance: Tensor) -> Tensor:
-        """x (B, K, D, h, w), guidance (B, K, D)."""
-        batch, classes, channels, height, width = x.shape
-        pooled = F.avg_pool2d(x.flatten(0, 1), kernel_size=2).unflatten(0, (batch, classes))
-        tokens = pooled.permute(0, 3, 4, 1, 2)  # (B, h/2, w/2, K, D)
-        guidance = text_guidance[:, None, None].expand_as(tokens)
-        size = tokens.shape[1:3]
-        fused = self.sa(tokens.flatten(0, 2), guidance.flatten(0, 2), size)
-        fused = fused.unflatten(0, (batch, *size)).permute(0, 3, 4, 1, 2).flatten(0, 1)
+        """x (B, K, h, w, D), guidance (B, K, D)."""
+        batch, classes, height, width, _ = x.shape
+        pooled = F.avg_pool2d(_grid(x), kernel_size=2)
+        size = pooled.shape[-2:]
+        tokens = pooled.unflatten(0, (batch, classes)).permute(0, 3, 4, 1, 2).flatten(1, 2)[:, :, None]
+        guidance = self.sa.attention.guide(text_guidance[:, None, None])
+        fused = self.sa(tokens, guidance).squeeze(2).unflatten(1, size).permute(0, 3, 4, 1, 2).flatten(0, 1)
         fused = F.interpolate(fused, size=(height, width), mode="bilinear", align_corners=True)
-        out: Tensor = x + fused.unflatten(0, (batch, classes))
+        out: Tensor = x + _tokens(fused, batch)
         return out
 
 
@@ -129,13 +168,22 @@ class EfficientSemanticContextFusion(nn.Module):
         self.class_fusion = ClassFusion(width, heads)
 
     def forward(self, x: Tensor, image_guidance: Tensor, text_guidance: Tensor) -> Tensor:
-        """x (B, K, D, h, w), image guidance (B, D, h, w), text guidance (B, K, D)."""
+        """x (B, K, h, w, D), image guidance (B, D, h, w), text guidance (B, K, D)."""
         fused: Tensor = self.class_fusion(self.spatial_fusion(x, image_guidance), text_guidance)
         return fused
 
 
-def _convolve(convolution: nn.Module, tokens: Tensor, size: tuple[int, int]) -> Tensor:
-    """Apply a convolution to tokens (N, h * w, D) on their grid; tokens out again."""
-    grid = tokens.transpose(1, 2).unflatten(2, size)
-    convolved: Tensor = convolution(grid)
-    return convolved.flatten(2).transpose(1, 2)
+def _convolve(convolution: nn.Module, x: Tensor) -> Tensor:
+    """A convolution of tokens (B, M, h, w, D) on their grid; tokens out again."""
+    return _tokens(convolution(_grid(x)), x.shape[0])
+
+
+def _grid(x: Tensor) -> Tensor:
+    """Tokens (B, M, h, w, D) as a picture (B * M, D, h, w) in channels_last."""
+    return x.flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _tokens(grid: Tensor, batch: int) -> Tensor:
+    """The reverse of `_grid`."""
+    tokens: Tensor = grid.permute(0, 2, 3, 1).unflatten(0, (batch, -1))
+    return tokens

@@ -25,22 +25,36 @@ class CostMaps:
         return CostMaps(gather_classes(self.stride16, selected), gather_classes(self.stride32, selected))
 
 
+@dataclass(frozen=True)
+class DenseEmbeddings:
+    """Unit vectors of an image's pixels in the text's space; they know no vocabulary."""
+
+    stride16: Tensor
+    """(B, C, H/16, W/16)."""
+    stride32: Tensor
+    """(B, C, H/32, W/32)."""
+
+    def cost_maps(self, text: Tensor) -> CostMaps:
+        """Compared with every class of text (T, C), unit vectors."""
+        return CostMaps(cost_map(self.stride16, text), cost_map(self.stride32, text))
+
+
 class HierarchicalSemanticModule(nn.Module):
-    """Reads dense embeddings at strides 16 and 32 and compares them with the text."""
+    """Reads dense embeddings at strides 16 and 32, to be compared with the text."""
 
     def __init__(self, image_tower: ImageTower) -> None:
         super().__init__()
         self.image_tower = image_tower
 
-    def forward(self, images: Tensor, text: Tensor) -> tuple[ImageFeatures, CostMaps]:
-        """Images (B, 3, H, W), text (T, C) unit vectors."""
+    def forward(self, images: Tensor) -> tuple[ImageFeatures, DenseEmbeddings]:
+        """Images (B, 3, H, W)."""
         features: ImageFeatures = self.image_tower(images)
-        return features, CostMaps(cost_map(features.dense16, text), cost_map(features.dense32, text))
+        return features, DenseEmbeddings(F.normalize(features.dense16, dim=1), F.normalize(features.dense32, dim=1))
 
 
 def cost_map(dense: Tensor, text: Tensor) -> Tensor:
-    """Cosine similarity (B, T, h, w) of dense embeddings (B, C, h, w) and unit text embeddings (T, C)."""
-    return torch.einsum("bchw,tc->bthw", F.normalize(dense, dim=1), text)
+    """Cosine similarity (B, T, h, w) of unit embeddings (B, C, h, w) and (T, C)."""
+    return torch.einsum("bchw,tc->bthw", dense, text)
 
 
 def gather_classes(maps: Tensor, selected: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from errseg_model.network.escf import EfficientSemanticContextFusion
-from errseg_model.network.hsm import cost_map
+from errseg_model.network.hsm import DenseEmbeddings
 from errseg_model.segmenter import Segmenter
 
 
@@ -21,14 +21,16 @@ def test_cost_map_is_the_cosine() -> None:
     dense = torch.tensor([[3.0, 0.0], [4.0, 2.0]])[None, :, None, :]  # (1, 2, 1, 2)
     text = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     expected = torch.tensor([[0.6, 0.0], [0.8, 1.0], [1.0, 0.8]])
-    torch.testing.assert_close(cost_map(dense, text)[0, :, 0], expected)
+    cost = DenseEmbeddings(F.normalize(dense, dim=1), F.normalize(dense[..., :1], dim=1)).cost_maps(text)
+    torch.testing.assert_close(cost.stride16[0, :, 0], expected)
+    torch.testing.assert_close(cost.stride32[0, :, 0], expected[:, :1])
 
 
 @torch.inference_mode()
 def test_escf_does_not_depend_on_the_order_of_classes() -> None:
     torch.manual_seed(0)
     layer = EfficientSemanticContextFusion(width=16, heads=4).eval()
-    x, image, text = torch.randn(2, 5, 16, 4, 6), torch.randn(2, 16, 4, 6), torch.randn(2, 5, 16)
+    x, image, text = torch.randn(2, 5, 4, 6, 16), torch.randn(2, 16, 4, 6), torch.randn(2, 5, 16)
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(layer(x[:, order], image, text[:, order]), layer(x, image, text)[:, order])
 
