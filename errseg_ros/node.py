@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
+from errseg_model.memory import reuse_memory
 from errseg_ros.fault_log import FaultLog
-from errseg_ros.memory import reuse_memory
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor

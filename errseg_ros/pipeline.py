@@ -19,13 +19,13 @@ from std_msgs.msg import Header
 
 from errseg_model import SegmentationResult, Segmenter
 from errseg_model.errors import ImageError
+from errseg_model.memory import give_back_memory
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
 from errseg_ros.batches import fastest_batch, in_batches
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
-from errseg_ros.memory import give_back_memory
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer

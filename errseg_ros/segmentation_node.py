@@ -19,9 +19,9 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from errseg_model import InputError, Segmenter
+from errseg_model.memory import give_back_memory
 from errseg_ros import qos
 from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
-from errseg_ros.memory import give_back_memory
 from errseg_ros.parameters import Parameters, Values
 from errseg_ros.pipeline import Pipeline
 from errseg_ros.vocabulary_server import History

@@ -20,8 +20,8 @@ def reuse_memory() -> None:
     """Have memory that was freed serve the next image, instead of going back to the system. Call it first of all.
 
     By default every large piece is given back, and the system clears each of its pages anew for the next image.
-    One heap for all threads, as what the executor's threads free is what the worker's needs. Does nothing where the
-    user has set up malloc, or where it is not glibc's.
+    One heap for all threads, as what one thread frees is what another needs. Does nothing where the user has set up
+    malloc, or where it is not glibc's.
     """
     if any(name.startswith("MALLOC_") or name == "GLIBC_TUNABLES" for name in os.environ):
         return

@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from errseg_ros.memory import reuse_memory
+from errseg_model.memory import reuse_memory
 
 PROGRAM = """
 import resource
 import numpy as np
-from errseg_ros.memory import reuse_memory
+from errseg_model.memory import reuse_memory
 
 def use_memory():
     for _ in range(50):
