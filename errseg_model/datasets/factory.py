@@ -6,6 +6,7 @@ from pathlib import Path
 
 from errseg_model.datasets.ade20k import ADE20K_150, ADE20K_847
 from errseg_model.datasets.camvid import CAMVID
+from errseg_model.datasets.coco_stuff import COCO_STUFF
 from errseg_model.datasets.driving import BDD100K, CITYSCAPES, MAPILLARY, MAPILLARY_2
 from errseg_model.datasets.pascal import PASCAL_CONTEXT_59, PASCAL_CONTEXT_459, VOC_20
 from errseg_model.datasets.reader import Dataset
@@ -24,6 +25,7 @@ _SPECIFICATIONS: dict[str, DatasetSpecification] = {
         PASCAL_CONTEXT_59,
         PASCAL_CONTEXT_459,
         VOC_20,
+        COCO_STUFF,
     )
 }
 

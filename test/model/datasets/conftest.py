@@ -173,6 +173,20 @@ PUBLISHED = {
         {0: "aeroplane", 19: "tvmonitor", 255: None},
         led_by="label",
     ),
+    "coco-stuff": Published(
+        "coco-stuff",
+        "train",
+        "images/train2017/{}.jpg",
+        "stuffthingmaps/train2017/{}.png",
+        {0: "person", 89: "toothbrush", 91: "banner", 181: "wood", 11: None, 90: None, 255: None},
+    ),
+    "coco-stuff-detectron2": Published(
+        "coco-stuff",
+        "val",
+        "images/val2017/{}.jpg",
+        "stuffthingmaps_detectron2/val2017/{}.png",
+        {0: "person", 79: "toothbrush", 80: "banner", 170: "wood", 255: None},
+    ),
 }
 
 

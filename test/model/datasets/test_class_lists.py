@@ -26,6 +26,7 @@ FILES = sorted(
         ("ade20k_847", 847, {2978: "wall", 401: "car", 2254: "silver screen", 3148: "adding machine"}),
         ("pascal_context_59", 59, {1: "aeroplane", 14: "car", 37: "person", 59: "wood"}),
         ("pascal_context_459", 459, {1: "accordion", 59: "car", 284: "person", 431: "unknown", 459: "wool"}),
+        ("coco_stuff", 171, {0: "person", 89: "toothbrush", 91: "banner", 181: "wood"}),
         ("voc_20", 20, {1: "aeroplane", 7: "car", 15: "person", 20: "tvmonitor"}),
     ],
 )
@@ -48,7 +49,7 @@ def test_every_class_list_belongs_to_a_data_set() -> None:
         len(dataset_specification(name).classes(Path()).ids) for name in list_datasets() if name != "mapillary-2.0"
     ]
     assert len(FILES) == len(counts) - 1  # Cityscapes and BDD100K share one
-    assert counts == [11, 19, 19, 65, 150, 847, 59, 459, 20]
+    assert counts == [11, 19, 19, 65, 150, 847, 59, 459, 20, 171]
 
 
 @pytest.mark.parametrize(

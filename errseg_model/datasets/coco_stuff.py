@@ -1,0 +1,26 @@
+"""COCO-Stuff (Caesar et al., 2018) on COCO 2017, 171 classes: what ERR-Seg is trained on.
+
+Labels: the pixel maps as published (`stuffthingmaps`), or those that detectron2's scripts make of them, whose values
+are positions in the list of classes (`stuffthingmaps_detectron2`). 255 does not count; nor do the eleven ids of the
+published maps that have no pixels.
+"""
+
+from __future__ import annotations
+
+from errseg_model.datasets.class_lists import packaged
+from errseg_model.datasets.specification import DatasetSpecification, Layout
+
+_PICTURES = "images/{split}/{name}.jpg"
+_VOID_8_BIT = 255
+
+COCO_STUFF = DatasetSpecification(
+    name="coco-stuff",
+    title="COCO-Stuff with 171 classes",
+    folder="coco-stuff",
+    classes=packaged("coco_stuff"),
+    splits={"val": "val2017", "train": "train2017"},
+    layouts=(
+        Layout(_PICTURES, "stuffthingmaps_detectron2/{split}/{name}.png", pixel="position", void=(_VOID_8_BIT,)),
+        Layout(_PICTURES, "stuffthingmaps/{split}/{name}.png", void=(*range(182), _VOID_8_BIT)),
+    ),
+)

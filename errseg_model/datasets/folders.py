@@ -1,0 +1,69 @@
+"""A data set of your own: a folder of pictures, a folder of label images, and a YAML file of id: name.
+
+A label image is a PNG of one whole number a pixel, 8 or 16 bits, with the name of its picture. 255 does not count (nor
+65535 in 16 bits) unless it is the id of a class; any other id that the file of classes lacks is an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from errseg_model.datasets.class_lists import ClassList
+from errseg_model.datasets.label_files import LabelFiles
+from errseg_model.datasets.reader import Dataset, Sample
+from errseg_model.datasets.specification import DatasetError, DatasetSpecification, Layout
+from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+_VOID = (255, 65535)
+
+
+def open_folders(images: str | Path, labels: str | Path, classes: str | Path) -> Dataset:
+    """The pictures below `images` with the labels of the same path below `labels`.
+
+    Raises DatasetError: no pictures, a picture without labels, or classes that cannot be read.
+    """
+    images, labels = Path(images), Path(labels)
+    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not found:
+        reason = "holds no pictures" if images.is_dir() else "is no folder"
+        raise DatasetError(f"{images} {reason}: expected a folder of {', '.join(SUFFIXES)} files")
+    samples = tuple(
+        Sample(name.as_posix(), path, labels / name.with_suffix(".png"))
+        for path in found
+        for name in [path.relative_to(images).with_suffix("")]
+    )
+    for sample in samples:
+        if not sample.label.is_file():
+            raise DatasetError(f"{sample.image} has no labels: expected {sample.label}")
+    class_list = read_class_list(classes)
+    layout = Layout("{name}", "{name}.png", void=_VOID)
+    specification = DatasetSpecification(
+        name=images.name,
+        title=str(images),
+        folder=str(images),
+        classes=lambda root: class_list,
+        splits={"all": ""},
+        layouts=(layout,),
+    )
+    return Dataset(specification, "all", class_list.vocabulary, LabelFiles(layout, class_list), samples)
+
+
+def read_class_list(path: str | Path) -> ClassList:
+    """A YAML file `id: name`; a name may be followed by synonyms. Raises DatasetError naming the file."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DatasetError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict) or not content:
+        raise DatasetError(f"{path} must be a YAML mapping of ids to names (7: road)")
+    for label, name in content.items():
+        if type(label) is not int or not 0 <= label < 65536 or not isinstance(name, str):
+            raise DatasetError(f"{path}: {label}: {name} is not an id of 0..65535 and a name (7: road)")
+    try:
+        vocabulary = Vocabulary(tuple(VocabularyEntry.parse(name) for name in content.values()))
+    except VocabularyError as error:
+        raise DatasetError(f"{path}: {error}") from None
+    return ClassList(vocabulary, tuple(content))

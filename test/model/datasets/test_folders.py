@@ -1,0 +1,75 @@
+"""Data sets of one's own: folders of pictures and labels, and a file of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from errseg_model.datasets import DatasetError
+from errseg_model.datasets.folders import open_folders, read_class_list
+
+
+def write_folders(root: Path, values: np.ndarray = np.array([[7, 300, 255]], np.uint16)) -> tuple[Path, Path, Path]:
+    for name in ("b.JPG", "town/a.png"):
+        picture, label = root / "images" / name, (root / "labels" / name).with_suffix(".png")
+        for path in (picture, label):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", values.shape[::-1], (1, 2, 3)).save(picture)
+        Image.fromarray(values).save(label)
+    (root / "classes.yaml").write_text("7: road\n300: car, automobile\n")
+    return root / "images", root / "labels", root / "classes.yaml"
+
+
+def test_pictures_of_folders_below_are_read_with_their_labels(tmp_path: Path) -> None:
+    dataset = open_folders(*write_folders(tmp_path))
+    assert [sample.name for sample in dataset] == ["b", "town/a"]
+    assert dataset.classes == ("road", "car") and dataset.vocabulary.entries[1].synonyms == ("automobile",)
+    np.testing.assert_array_equal(dataset[1].labels, [[0, 1, 2]])
+
+
+def test_255_is_a_class_where_the_file_says_so(tmp_path: Path) -> None:
+    folders = write_folders(tmp_path)
+    folders[2].write_text("7: road\n255: sky\n300: car\n")
+    np.testing.assert_array_equal(open_folders(*folders)[0].labels, [[0, 2, 1]])
+
+
+def test_an_id_without_a_class_is_an_error(tmp_path: Path) -> None:
+    dataset = open_folders(*write_folders(tmp_path, np.array([[7, 8]], np.uint16)))
+    with pytest.raises(DatasetError, match=r"b.png have values that the data set does not know: 8$"):
+        dataset[0]
+
+
+def test_a_picture_without_labels_is_an_error(tmp_path: Path) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    (labels / "town/a.png").unlink()
+    with pytest.raises(DatasetError, match=r"a.png has no labels: expected .*labels/town/a.png"):
+        open_folders(images, labels, classes)
+
+
+@pytest.mark.parametrize(("folder", "message"), [("absent", "is no folder"), ("labels/town", "has no labels")])
+def test_a_wrong_folder_of_pictures_is_an_error(tmp_path: Path, folder: str, message: str) -> None:
+    _, labels, classes = write_folders(tmp_path)
+    with pytest.raises(DatasetError, match=message):
+        open_folders(tmp_path / folder, labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- road\n", "must be a YAML mapping of ids to names"),
+        ("", "must be a YAML mapping of ids to names"),
+        ("7: [road\n", "cannot be read as YAML"),
+        ("road: 7\n", "road: 7 is not an id of 0..65535 and a name"),
+        ("70000: road\n", "70000: road is not an id"),
+        ("7: road\n8: Road\n", "classes.yaml: "),
+        ("7: ''\n", "classes.yaml: "),
+    ],
+)
+def test_a_wrong_file_of_classes_is_an_error_that_names_it(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "classes.yaml"
+    path.write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        read_class_list(path)
