@@ -1,1 +1,1 @@
-"""Training of `errseg-lite`: recipe, words, crops, losses, loop."""
+"""Training: recipe, data, words, losses, loop."""

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.training.recipe import TrainingRecipe
 
-ASPECT_JITTER = 0.2
-"""Width is scaled by up to exp(+-0.2) against height: cameras of other shapes are squeezed to the input size."""
+HUE = 9
+"""Hue is turned by up to this many steps of 2 degrees."""
 
-RARE_SHARE = 0.5
-"""Share of the crops that are centred on a pixel of a class drawn evenly."""
+GAMMA = 0.3
+"""Gamma is up to exp(+-0.3)."""
+
+GREY_SHARE = 0.05
+BLUR_SHARE = 0.2
+"""Shares of the crops without colour, and of those that are blurred."""
 
 
 def crop(
     image: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+    labels: NDArray[np.uint16],
     recipe: TrainingRecipe,
     input_size: tuple[int, int],
     void: int,
     rng: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Random scale, aspect, place, flip and colour.
 
     Args:
         image, labels: (H, W, 3) RGB and (H, W).
-        input_size: what the model resizes a whole picture to; scale 1 is that size.
+        recipe: crop size, scale, jitter and share of rare classes.
+        input_size: what the model resizes a whole picture to; scale 1 is that size, or the one with its shorter
+            side where the recipe keeps the aspect ratio.
         void: label for what lies outside the picture.
 
     Returns:
@@ -37,10 +41,13 @@ def crop(
     """
     low, high = np.log(recipe.scale)
     scale = np.exp(rng.uniform(low, high))
-    aspect = np.exp(rng.uniform(-ASPECT_JITTER, ASPECT_JITTER) / 2)
-    height = max(recipe.crop[0] // 2, round(input_size[0] * scale / aspect))
-    width = max(recipe.crop[1] // 2, round(input_size[1] * scale * aspect))
-    top, left = _place(labels, (height, width), recipe.crop, void, rng)
+    aspect = np.exp(rng.uniform(-recipe.aspect_jitter, recipe.aspect_jitter) / 2)
+    full = np.array(input_size)
+    if recipe.keep_aspect:
+        full = np.array(labels.shape) * min(input_size) / min(labels.shape)
+    height = max(recipe.crop[0] // 2, round(full[0] * scale / aspect))
+    width = max(recipe.crop[1] // 2, round(full[1] * scale * aspect))
+    top, left = _place(labels, (height, width), recipe, void, rng)
     image, labels = _resize(image, labels, (height, width))
     # A crop that reaches beyond the picture mirrors it there; what is mirrored does not count.
     matrix = np.array([[1, 0, -left], [0, 1, -top]], np.float32)
@@ -49,47 +56,52 @@ def crop(
     ids = cv2.warpAffine(labels, matrix, size, flags=cv2.INTER_NEAREST, borderValue=void)
     if rng.random() < 0.5:
         pixels, ids = pixels[:, ::-1], ids[:, ::-1]
-    return _recolour(pixels, rng), np.ascontiguousarray(ids, np.uint8)
+    return _recolour(np.asarray(pixels, np.uint8), rng), np.ascontiguousarray(ids, np.uint16)
 
 
 def _resize(
-    image: NDArray[np.uint8], labels: NDArray[np.uint8], size: tuple[int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    image: NDArray[np.uint8], labels: NDArray[np.uint16], size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """Both at `size` (height, width); shrinking is filtered first, as the model's preprocessing does."""
     smaller = size[0] * size[1] < labels.size
     pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
     ids = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
-    return np.asarray(pixels, np.uint8), np.asarray(ids, np.uint8)
+    return np.asarray(pixels, np.uint8), np.asarray(ids, np.uint16)
 
 
 def _place(
-    labels: NDArray[np.uint8],
+    labels: NDArray[np.uint16],
     size: tuple[int, int],
-    crop_size: tuple[int, int],
+    recipe: TrainingRecipe,
     void: int,
     rng: np.random.Generator,
 ) -> tuple[int, int]:
     """Top left corner of the crop in the picture scaled to `size`; negative where the picture is smaller."""
-    room = np.array(size) - crop_size
-    if rng.random() < RARE_SHARE:
-        present = np.unique(labels)
-        rows, columns = np.nonzero(labels == rng.choice(present[present != void]))
+    room = np.array(size) - recipe.crop
+    present = np.unique(labels)
+    present = present[present != void]
+    if rng.random() < recipe.rare_share and len(present):
+        rows, columns = np.nonzero(labels == rng.choice(present))
         chosen = rng.integers(len(rows))
         centre = np.array([rows[chosen], columns[chosen]]) * size / labels.shape
-        corner = centre - rng.uniform(0.2, 0.8, 2) * crop_size
+        corner = centre - rng.uniform(0.2, 0.8, 2) * recipe.crop
     else:
         corner = rng.uniform(0, 1, 2) * room
     top, left = np.clip(corner, np.minimum(room, 0), np.maximum(room, 0)).astype(int)
     return int(top), int(left)
 
 
-def _recolour(image: NDArray[Any], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Brightness, contrast, saturation, colour temperature and, now and then, blur."""
-    pixels = image.astype(np.float32)
+def _recolour(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Hue, saturation, contrast, brightness, gamma, colour temperature and, now and then, blur or no colour."""
+    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
+    turned = (hue.astype(np.int32) + rng.integers(-HUE, HUE + 1)) % 180  # OpenCV halves the degrees
+    turned_image = cv2.cvtColor(cv2.merge([turned.astype(np.uint8), saturation, value]), cv2.COLOR_HSV2RGB)
+    pixels = turned_image.astype(np.float32)
     grey = pixels.mean(axis=2, keepdims=True)
-    pixels = grey + (pixels - grey) * rng.uniform(0.5, 1.5)
+    pixels = grey + (pixels - grey) * (0.0 if rng.random() < GREY_SHARE else rng.uniform(0.5, 1.5))
     pixels = (pixels - 127.5) * rng.uniform(0.7, 1.35) + 127.5 * rng.uniform(0.65, 1.35)
     pixels *= rng.uniform(0.93, 1.07, 3).astype(np.float32)
-    if rng.random() < 0.15:
-        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.2)))
+    pixels = 255 * (np.clip(pixels, 0, 255) / 255) ** np.float32(np.exp(rng.uniform(-GAMMA, GAMMA)))
+    if rng.random() < BLUR_SHARE:
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.5)))
     return np.asarray(np.clip(pixels, 0, 255), np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -11,17 +12,27 @@ from timm.data.imagenet_info import ImageNetInfo
 from torch import Tensor
 
 from errseg_model.network.image_tower import EfficientNetLiteTower
+from errseg_model.text.tower import TextTower
 
 RIDGE = 1e-3
 """Regularisation of the first projection, relative to the prototypes' mean energy."""
 
 TEMPERATURE = 0.07
 
+_EMBEDDED: WeakKeyDictionary[TextTower, Tensor] = WeakKeyDictionary()
+
 
 def imagenet_names() -> list[str]:
     """The first name of each of the 1000 classes, in the classifier's order."""
     info = ImageNetInfo()
     return [info.index_to_description(index).split(",")[0] for index in range(1000)]
+
+
+def embed_imagenet_names(tower: TextTower) -> Tensor:
+    """(1000, C) unit vectors of `imagenet_names`; computed once for a tower, which must not learn."""
+    if tower not in _EMBEDDED:
+        _EMBEDDED[tower] = tower.embed(imagenet_names()).clone()
+    return _EMBEDDED[tower]
 
 
 def load_imagenet_weights(tower: EfficientNetLiteTower) -> Tensor:
@@ -59,5 +70,6 @@ def start_projection(tower: EfficientNetLiteTower, prototypes: Tensor, names: Te
 def prototype_loss(tower: EfficientNetLiteTower, prototypes: Tensor, names: Tensor) -> Tensor:
     """Cross-entropy that each projected prototype is nearest to its own name among all 1000."""
     projected = F.normalize(tower.head(F.normalize(prototypes, dim=1)), dim=1)
-    loss: Tensor = F.cross_entropy(projected @ names.T / TEMPERATURE, torch.arange(len(names)))
+    order = torch.arange(len(names), device=names.device)
+    loss: Tensor = F.cross_entropy(projected @ names.T / TEMPERATURE, order)
     return loss

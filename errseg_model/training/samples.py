@@ -1,4 +1,4 @@
-"""The pictures that `errseg-lite` is trained on: CamVid and frames of the embedded sample drive."""
+"""The crops that a training reads: labelled pictures and frames of the embedded sample drive."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from errseg_model.config import ModelConfig
-from errseg_model.datasets import LabelledImage, create_dataset
-from errseg_model.datasets.camvid import CLASSES, VOID
+from errseg_model.datasets import Dataset, LabelledImage, create_dataset
+from errseg_model.datasets.camvid import CLASSES
+from errseg_model.datasets.folders import open_folders
+from errseg_model.errors import InputError
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.training.augmentation import crop
-from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.training.recipe import DatasetSource, SampleDriveSource, TrainingRecipe
 
 SAMPLE_DRIVE_SEED = 1000
 """First seed of the drives drawn for training; the demo's seeds are small numbers."""
@@ -25,45 +27,97 @@ SAMPLE_DRIVE_SEED = 1000
 FRAMES_PER_DRIVE = 6
 
 
-class TrainingCrops(IterableDataset[tuple[Tensor, Tensor]]):
-    """Endless random crops: (3, h, w) uint8 RGB and (h, w) int64 labels."""
+class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
+    """Random crops by their number: (3, h, w) uint8 RGB and (h, w) int64 labels.
 
-    def __init__(self, recipe: TrainingRecipe, config: ModelConfig, start: int) -> None:
-        """`start` is the number of the first crop: a resumed run goes on where it stopped."""
-        self._recipe, self._config, self._start = recipe, config, start
-        self.camvid = [
-            sample for split in recipe.splits for sample in create_dataset("camvid", recipe.camvid_root, split)
-        ]
-        self.drive = _drive_frames(recipe.sample_drive_frames)
+    A crop is seeded by its number, so that a resumed run, any number of processes and any number of workers draw
+    what one process would have drawn.
+    """
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        number = self._start
-        while True:
-            # Seeding every crop by its number makes a resumed run draw what the first would have drawn.
-            rng = np.random.default_rng((self._recipe.seed, number))
-            source = self.drive if rng.random() < self._recipe.sample_drive_share and self.drive else self.camvid
-            sample = source[rng.integers(len(source))]
-            truth = np.asarray(sample.labels, np.uint8)
-            image, labels = crop(sample.image, truth, self._recipe, self._config.input_size, VOID, rng)
-            yield torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(labels.astype(np.int64))
-            number += 1
+    def __init__(self, recipe: TrainingRecipe, config: ModelConfig) -> None:
+        """Finds the pictures. Raises InputError: they are not there, or classes that the recipe does not fit."""
+        self._recipe, self._input_size = recipe, config.input_size
+        self._datasets = _open(recipe)
+        self.vocabulary = self._datasets[0].vocabulary
+        """All classes of the data, those held out too."""
+        names = self.vocabulary.names
+        kept = [name for name in names if name not in recipe.held_out]
+        self.void = len(kept)
+        """Label that does not count: the number of classes that are trained."""
+        self._label_of = np.array([kept.index(n) if n in kept else self.void for n in names] + [self.void], np.uint16)
+        self._samples = [(dataset, index) for dataset in self._datasets for index in range(len(dataset))]
+        if recipe.sample_drive is not None and names != CLASSES:
+            raise InputError("recipe: sample_drive has CamVid's classes and cannot stand beside other data: set null")
+        self._frames: list[LabelledImage] = []
 
-    def class_weights(self) -> Tensor:
-        """(classes + 1,) weight of a CamVid pixel by its label: 1 / sqrt(share), bounded; 0 for void."""
-        counts = sum(
-            (np.bincount(sample.labels.ravel(), minlength=VOID + 1)[: len(CLASSES)] for sample in self.camvid),
-            start=np.zeros(len(CLASSES)),
-        )
-        weights = (counts.mean() / np.maximum(counts, 1)) ** 0.5
-        bounded: NDArray[np.float64] = np.clip(weights, *self._recipe.class_weight)
+    def draw_frames(self, show: bool) -> None:
+        """Draw the frames of the sample drive, which takes a while; `show` a progress bar."""
+        if self._recipe.sample_drive is not None:
+            self._frames = _drive_frames(self._recipe.sample_drive, show)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        recipe = self._recipe
+        rng = np.random.default_rng((recipe.seed, number))
+        drawn = recipe.sample_drive is not None and rng.random() < recipe.sample_drive.share
+        if drawn:
+            sample = self._frames[rng.integers(len(self._frames))]
+        else:
+            dataset, index = self._samples[rng.integers(len(self._samples))]
+            sample = dataset[index]
+        labels = self._label_of[sample.labels]
+        image, ids = crop(sample.image, labels, recipe, self._input_size, self.void, rng)
+        return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(ids.astype(np.int64))
+
+    def class_weights(self, show: bool) -> Tensor:
+        """(classes + 1,) weight of a pixel by its label: 1 / sqrt(share), bounded; 0 for void.
+
+        Without bounds in the recipe every class weighs 1, and no label is read.
+        """
+        bounds = self._recipe.class_weight
+        if bounds is None:
+            return torch.tensor([*[1.0] * self.void, 0.0])
+        counts = np.zeros(self.void + 1, np.int64)
+        for dataset, index in tqdm(self._samples, desc="counting pixels", unit="image", disable=not show):
+            labels = dataset.label_files.read(dataset.samples[index].label)
+            counts += np.bincount(self._label_of[labels].ravel(), minlength=self.void + 1)
+        shares = counts[:-1]
+        weights = (shares.mean() / np.maximum(shares, 1)) ** 0.5
+        bounded: NDArray[np.float64] = np.clip(weights, *bounds)
         return torch.tensor([*bounded, 0.0], dtype=torch.float32)
 
 
-def _drive_frames(count: int) -> list[LabelledImage]:
-    """`count` frames of many short drives, so that weather and streets vary."""
+class StepBatches:
+    """The numbers of the crops of every step, of one process's share: a batch sampler."""
+
+    def __init__(self, steps: range, batch_size: int, process: int, processes: int) -> None:
+        """`batch_size` is that of all processes together and is shared evenly."""
+        self._steps, self._batch_size = steps, batch_size
+        self._share = batch_size // processes
+        self._first = process * self._share
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            first = step * self._batch_size + self._first
+            yield list(range(first, first + self._share))
+
+
+def _open(recipe: TrainingRecipe) -> list[Dataset]:
+    source = recipe.data
+    if not isinstance(source, DatasetSource):
+        return [open_folders(source.images, source.labels, source.classes)]
+    if not source.splits:
+        raise InputError("recipe: splits is empty: name at least one, such as train")
+    return [create_dataset(source.dataset, source.root, split) for split in source.splits]
+
+
+def _drive_frames(source: SampleDriveSource, show: bool) -> list[LabelledImage]:
+    """Frames of many short drives, so that weather and streets vary."""
     rng = random.Random(SAMPLE_DRIVE_SEED)
     frames = []
-    for number in tqdm(range(count), desc="drawing the sample drive", disable=count == 0):
+    for number in tqdm(range(source.frames), desc="drawing the sample drive", disable=not show):
         drive = SampleDrive(seed=SAMPLE_DRIVE_SEED + number // FRAMES_PER_DRIVE)
         frame = drive.frame(rng.randrange(len(drive)))
         frames.append(LabelledImage(f"drive{number}", frame.image, frame.labels))

@@ -1,156 +1,211 @@
-"""The training loop: resumes from its checkpoint, logs to CSV, ends in a safetensors file."""
+"""The training loop: one process or many, resumes to the same numbers, ends in a safetensors file."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import random
+import pickle
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
+import accelerate  # type: ignore[import-untyped]
+import numpy as np
 import torch
+from accelerate.utils import DistributedDataParallelKwargs  # type: ignore[import-untyped]
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from errseg_model.checkpoint import save_checkpoint
-from errseg_model.datasets.camvid import CLASSES
-from errseg_model.factory import Model, create_model
-from errseg_model.network.errseg import ERRSeg
-from errseg_model.network.image_tower import EfficientNetLiteTower
-from errseg_model.training.losses import cost_loss, segmentation_loss
-from errseg_model.training.prototypes import (
-    imagenet_names,
-    load_imagenet_weights,
-    prototype_loss,
-    start_projection,
-)
+from errseg_model.cli.files import whole
+from errseg_model.config import model_config
+from errseg_model.errors import InputError
+from errseg_model.factory import create_model
+from errseg_model.training.losses import Processes
+from errseg_model.training.objective import TERMS, Objective
+from errseg_model.training.parameters import create_optimizer, named_parameters
+from errseg_model.training.pretrained import load_start
 from errseg_model.training.recipe import TrainingRecipe
-from errseg_model.training.samples import TrainingCrops
-from errseg_model.training.words import WordSampler
+from errseg_model.training.samples import StepBatches, TrainingCrops
+from errseg_model.training.words import StepVocabulary, Words, WordSampler
 
-SAVE_EVERY = 100
 LOG_EVERY = 10
-GRADIENT_NORM = 1.0
-FROZEN_BLOCKS = 2
-"""Blocks of the trunk (to stride 4) that keep ImageNet's weights: most of the time, least of the gain."""
 
 
 class Trainer:
-    """Trains `errseg-lite` by a recipe, in a folder that holds the state to resume from."""
+    """Trains a model by a recipe, in a folder that holds the state to resume from.
 
-    def __init__(self, recipe: TrainingRecipe, folder: Path) -> None:
+    Of several processes every one makes a Trainer; all read the folder, the first one writes.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, folder: Path, workers: int = 0) -> None:
+        """`workers` are processes that read pictures ahead, for each training process.
+
+        Raises InputError: a recipe, data, weights or a state in the folder that do not fit.
+        """
+        self._accelerator = _create_accelerator(recipe)
         torch.manual_seed(recipe.seed)
-        self.recipe, self.folder = recipe, folder
-        self.model: Model = create_model(recipe.model, random_weights=True)
-        self.words = WordSampler(recipe.words, CLASSES, self.model.text_tower)
-        tower = self.model.network.hsm.image_tower
-        assert isinstance(tower, EfficientNetLiteTower)
-        self.tower = tower
-        self.prototypes = load_imagenet_weights(tower)
-        self.names = self.model.text_tower.embed(imagenet_names()).clone()
-        start_projection(tower, self.prototypes, self.names)
-        for part in (tower.trunk.conv_stem, tower.trunk.bn1, *tower.trunk.blocks[:FROZEN_BLOCKS]):
-            part.requires_grad_(False)
-        self.averaged = AveragedModel(
-            self.model.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=False
+        self.recipe, self.folder, self._workers = recipe, folder, workers
+        # Before the towers are built: wrong data should not cost half a minute.
+        self._crops = TrainingCrops(recipe, model_config(recipe.model))
+        self.model = create_model(recipe.model, random_weights=True)
+        entries = self._crops.vocabulary.entries
+        words = (
+            Words.of_classes(entries, recipe.held_out)
+            if recipe.words is None
+            else Words.read(recipe.words, [entry.name for entry in entries], recipe.held_out)
         )
-        self.optimizer = self._optimizer()
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, recipe.learning_rate_factor)
+        self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
+        prototypes = load_start(self.model, recipe)
+        self._optimizer = create_optimizer(self.model, recipe)
+        self._learning = {name: p for name, p in named_parameters(self.model) if p.requires_grad}
+        show = self._accelerator.is_main_process
+        objective = Objective(
+            self.model,
+            recipe,
+            self._sampler.phrases,
+            self._crops.class_weights(show),
+            prototypes,
+            Processes(self._accelerator.num_processes, self._sum, self._max),
+        )
+        self._objective, self._prepared = self._accelerator.prepare(objective, self._optimizer)
+        self._averages = {name: p.detach().clone() for name, p in self._learning.items()} if recipe.ema_decay else {}
         self.step = 0
         self._state = folder / "state.pt"
         if self._state.is_file():
             self._resume()
 
     def run(self, until: int | None = None) -> Path:
-        """Train to the recipe's end, or to step `until`; returns the averaged weights' file."""
-        end = min(self.recipe.steps, until or self.recipe.steps)
-        crops = TrainingCrops(self.recipe, self.model.config, self.step * self.recipe.batch_size)
-        weights = crops.class_weights()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Train to the recipe's end, or to step `until`; returns the weights' file."""
+        recipe, first = self.recipe, self._accelerator.is_main_process
+        end = min(recipe.steps, until or recipe.steps)
+        self._crops.draw_frames(first)
         _train_mode(self.model.network)
-        started = time.monotonic()
-        with open(self.folder / "log.csv", "a", newline="", encoding="utf-8") as file:
-            log = csv.writer(file)
-            batches = iter(DataLoader(crops, batch_size=self.recipe.batch_size))
-            for _ in tqdm(range(self.step, end), initial=self.step, total=end, desc="training", mininterval=5):
-                images, labels = next(batches)
-                losses = self._train_step(images, labels, weights)
-                if self.step % LOG_EVERY == 0:
-                    log.writerow([self.step, f"{time.monotonic() - started:.1f}", *(f"{x:.4f}" for x in losses)])
-                    file.flush()
-                if self.step % SAVE_EVERY == 0 or self.step == end:
+        log = _Log(self.folder / "log.csv", self.step) if first else None
+        bar = tqdm(initial=self.step, total=end, desc="training", unit="step", mininterval=5, disable=not first)
+        with bar:
+            for images, labels in self.batches(range(self.step, end)):
+                terms = self.compute_gradients(images, labels)
+                self._update()
+                bar.update()
+                if self.step % LOG_EVERY == 0 or self.step == end:
+                    shared: Tensor = self._accelerator.reduce(terms, "mean")
+                    if log is not None:
+                        log.write(self.step, recipe.learning_rate_factor(self.step - 1), shared.tolist())
+                if self.step % recipe.save_every == 0 or self.step == end:
                     self._save()
         return self._export()
 
-    def _train_step(self, images: Tensor, labels: Tensor, weights: Tensor) -> list[float]:
-        recipe, config = self.recipe, self.model.config
-        vocabulary = self.words.draw(random.Random(recipe.seed * 1_000_003 + self.step), recipe.distractors)
-        mean, std = torch.tensor(config.mean)[:, None, None], torch.tensor(config.std)[:, None, None]
-        pixels = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-        present = torch.stack([(labels == c).flatten(1).any(1) & (c >= 0) for c in vocabulary.class_of], dim=1)
-        output = self.model.network(pixels, vocabulary.embeddings, recipe.max_classes, keep=present)
-        terms = (
-            segmentation_loss(output, labels, vocabulary, weights, recipe),
-            recipe.cost_weight * cost_loss(output, labels, vocabulary, weights),
-            recipe.prototype_weight * prototype_loss(self.tower, self.prototypes, self.names),
-        )
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack(terms).sum().backward()
-        nn.utils.clip_grad_norm_(self.model.network.parameters(), GRADIENT_NORM)
-        self.optimizer.step()
-        self.schedule.step()
-        self.averaged.update_parameters(self.model.network)
-        self.step += 1
-        return [term.item() for term in terms]
+    def batches(self, steps: range) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's share of the crops of `steps`, on its device."""
+        accelerator = self._accelerator
+        numbers = StepBatches(steps, self.recipe.batch_size, accelerator.process_index, accelerator.num_processes)
+        loader = DataLoader(self._crops, batch_sampler=numbers, num_workers=self._workers)
+        try:
+            for images, labels in loader:
+                yield images.to(accelerator.device), labels.to(accelerator.device)
+        except InputError as error:
+            # A worker's error arrives with its whole traceback as the message.
+            raise InputError(str(error).strip().splitlines()[-1].split("Error: ")[-1]) from None
 
-    def _optimizer(self) -> torch.optim.AdamW:
-        """The image tower's trunk learns slower; norms and biases do not decay."""
+    def compute_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The gradients of the present step, the same in all processes; returns this process's terms of the loss."""
+        vocabulary = self._sampler.draw(np.random.default_rng((self.recipe.seed, self.step)))
+        self._prepared.zero_grad()
+        terms: Tensor = self._objective(images, labels, _to(vocabulary, images.device))
+        self._accelerator.backward(terms.sum())
+        return terms.detach()
+
+    def _update(self) -> None:
         recipe = self.recipe
-        groups: dict[tuple[bool, bool], list[Tensor]] = {}
-        for name, parameter in self.model.network.named_parameters():
-            if not parameter.requires_grad:
-                continue
-            pretrained = name.startswith(("hsm.image_tower.trunk", "hsm.image_tower.modify_downsample"))
-            groups.setdefault((pretrained, parameter.ndim > 1), []).append(parameter)
-        return torch.optim.AdamW(
-            [
-                {
-                    "params": parameters,
-                    "lr": recipe.learning_rate * (recipe.image_tower_rate if pretrained else 1.0),
-                    "weight_decay": recipe.weight_decay if decays else 0.0,
-                }
-                for (pretrained, decays), parameters in groups.items()
-            ]
-        )
+        if recipe.gradient_norm is not None:
+            self._accelerator.clip_grad_norm_(self._learning.values(), recipe.gradient_norm)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["base_rate"] * recipe.learning_rate_factor(self.step)
+        self._prepared.step()
+        if recipe.ema_decay is not None:
+            averages, now = [*self._averages.values()], [p.detach() for p in self._learning.values()]
+            torch._foreach_lerp_(averages, now, 1 - recipe.ema_decay)
+        self.step += 1
+
+    def _sum(self, tensor: Tensor) -> Tensor:
+        total: Tensor = self._accelerator.reduce(tensor, "sum")
+        return total
+
+    def _max(self, tensor: Tensor) -> Tensor:
+        largest: Tensor = self._accelerator.gather(tensor).max()
+        return largest
 
     def _save(self) -> None:
-        state = {
-            "step": self.step,
-            "network": self.model.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        partial = self._state.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self._state)
+        """Write what a resumed run needs; nothing else is random or kept."""
+        if self._accelerator.is_main_process:
+            scaler = self._accelerator.scaler
+            state = {
+                "recipe": dataclasses.asdict(self.recipe),
+                "step": self.step,
+                "learning": {name: parameter.detach() for name, parameter in self._learning.items()},
+                "averages": self._averages,
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+            }
+            with whole(self._state) as partial:
+                torch.save(state, partial)
+        self._accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
-        state = torch.load(self._state, weights_only=True)
+        try:
+            state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
+            recipe = state["recipe"]
+        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError):
+            raise InputError(f"{self._state} is no state of a training: delete it, or name another --folder") from None
+        own = dataclasses.asdict(self.recipe)
+        if changed := [name for name in own if own[name] != recipe.get(name)]:
+            raise InputError(
+                f"{self.folder} holds a training by another recipe ({', '.join(changed)} differ): "
+                "name another --folder, or delete state.pt there"
+            )
         self.step = state["step"]
-        self.model.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        with torch.no_grad():
+            for values, into in ((state["learning"], self._learning), (state["averages"], self._averages)):
+                for name, tensor in into.items():
+                    tensor.copy_(values[name])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self._accelerator.scaler is not None:
+            self._accelerator.scaler.load_state_dict(state["scaler"])
 
     def _export(self) -> Path:
+        """The model's weights, averaged where the recipe averages."""
         path = self.folder / f"{self.recipe.model}.safetensors"
-        averaged = dataclasses.replace(self.model, network=cast(ERRSeg, self.averaged.module))
-        save_checkpoint(path, averaged.named_tensors(), self.recipe.model)
+        if self._accelerator.is_main_process:
+            save_checkpoint(path, self.model.named_tensors() | self._averages, self.recipe.model)
+        self._accelerator.wait_for_everyone()
         return path
+
+
+def _create_accelerator(recipe: TrainingRecipe) -> accelerate.Accelerator:
+    """Raises InputError: a precision that the device lacks, or a batch that the processes cannot share."""
+    try:
+        accelerator = accelerate.Accelerator(
+            mixed_precision=recipe.mixed_precision,
+            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
+        )
+    except ValueError as error:
+        raise InputError(f"recipe: mixed_precision {recipe.mixed_precision} is not to be had here: {error}") from None
+    if recipe.batch_size % accelerator.num_processes:
+        raise InputError(
+            f"recipe: batch_size {recipe.batch_size} cannot be shared by {accelerator.num_processes} processes evenly"
+        )
+    return accelerator
+
+
+def _to(vocabulary: StepVocabulary, device: torch.device) -> StepVocabulary:
+    return dataclasses.replace(
+        vocabulary,
+        class_of=vocabulary.class_of.to(device),
+        relative_of=vocabulary.relative_of.to(device),
+        shift=None if vocabulary.shift is None else vocabulary.shift.to(device),
+    )
 
 
 def _train_mode(network: nn.Module) -> None:
@@ -159,3 +214,21 @@ def _train_mode(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
+
+
+class _Log:
+    """`log.csv`: steps, seconds of this run, learning rate and terms of the loss."""
+
+    def __init__(self, path: Path, step: int) -> None:
+        """Goes on after `step`; what an interrupted run logged beyond it is dropped."""
+        self._path, self._started = path, time.monotonic()
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:] if path.is_file() else []
+        with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["step", "seconds", "rate", *TERMS])
+            writer.writerows(row for row in rows if row and row[0].isdigit() and int(row[0]) <= step)
+
+    def write(self, step: int, rate: float, terms: list[float]) -> None:
+        with open(self._path, "a", newline="", encoding="utf-8") as file:
+            seconds = time.monotonic() - self._started
+            csv.writer(file).writerow([step, f"{seconds:.1f}", f"{rate:.6f}", *(f"{term:.5f}" for term in terms)])

@@ -2,66 +2,163 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
 import yaml
 from torch import Tensor
 
+from errseg_model.errors import InputError
 from errseg_model.text.tower import TextTower
-from errseg_model.training.prototypes import imagenet_names
+from errseg_model.training.prototypes import embed_imagenet_names, imagenet_names
+from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.vocabulary import VocabularyEntry
 
 NO_CLASS = -1
 """Stands for 'names nothing that is labelled'; never equal to a label."""
 
+NAMES_OF_A_CLASS = (1, 1, 1, 2, 3)
+"""How many names a class goes by in a step is drawn from these: users write entries with synonyms, too."""
+
 UNRELATED_BELOW = 0.35
-"""An ImageNet name is a distractor when its cosine with every trained phrase is below this."""
+"""An ImageNet name is a distractor when its cosine with every phrase of the words is below this."""
 
 
 @dataclass(frozen=True)
 class StepVocabulary:
-    """T phrases: the classes in order, each under one of its names, then distractors."""
+    """T entries: the classes in order, each under some of its names, then distractors."""
 
-    embeddings: Tensor
-    """(T, C) unit vectors."""
+    entries: tuple[tuple[str, ...], ...]
+    """The phrases of each; an entry is encoded as their mean."""
     class_of: Tensor
-    """(T,) int64: label that the phrase names, or NO_CLASS."""
+    """(T,) int64: label that the entry names, or NO_CLASS."""
     relative_of: Tensor
-    """(T,) int64: label that the phrase is close to without naming it, or NO_CLASS."""
+    """(T,) int64: label that the entry is close to without naming it, or NO_CLASS."""
+    shift: Tensor | None
+    """(T, C) added to the unit vectors."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What classes are called, and what is close to a class without being it."""
+
+    synonyms: tuple[tuple[str, ...], ...]
+    """Of each class, in order."""
+    related: tuple[tuple[str, int], ...]
+    """A phrase and the class that it is close to."""
+    held_out: tuple[str, ...]
+    """Phrases of classes that are not trained; none of them is a distractor either."""
+
+    @classmethod
+    def of_classes(cls, entries: Sequence[VocabularyEntry], held_out: Sequence[str]) -> Words:
+        """Every class under its own names. Raises InputError: `held_out` names a class that is not there."""
+        _check_held_out(held_out, [entry.name for entry in entries])
+        names = {entry.name: (entry.name, *entry.synonyms) for entry in entries}
+        kept = tuple(phrases for name, phrases in names.items() if name not in held_out)
+        return cls(kept, (), tuple(phrase for name in held_out for phrase in names[name]))
+
+    @classmethod
+    def read(cls, path: str | Path, classes: Sequence[str], held_out: Sequence[str]) -> Words:
+        """A YAML file with `synonyms` of every class and `related` phrases of some. Raises InputError."""
+        try:
+            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InputError(f"words {path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        synonyms, related = (_lists(content, key, path) for key in ("synonyms", "related"))
+        if missing := [name for name in classes if not synonyms.get(name)]:
+            raise InputError(f"words {path} have no synonyms of {', '.join(missing)}")
+        if surplus := sorted((synonyms.keys() | related.keys()) - set(classes)):
+            raise InputError(f"words {path} have {', '.join(surplus)}, which is no class of the data")
+        _check_held_out(held_out, classes)
+        kept = [name for name in classes if name not in held_out]
+        return cls(
+            synonyms=tuple(tuple(synonyms[name]) for name in kept),
+            related=tuple((phrase, kept.index(name)) for name in kept for phrase in related.get(name, [])),
+            held_out=tuple(phrase for name in held_out for phrase in [*synonyms[name], *related.get(name, [])]),
+        )
 
 
 class WordSampler:
     """Draws the vocabulary of each step from synonyms, related words and ImageNet's names."""
 
-    def __init__(self, words: str | Path, classes: tuple[str, ...], tower: TextTower) -> None:
-        content = yaml.safe_load(Path(words).read_text(encoding="utf-8"))
-        self._synonyms = [content["synonyms"][name] for name in classes]
-        self._related = [
-            (phrase, classes.index(name)) for name, phrases in content["related"].items() for phrase in phrases
-        ]
-        trained = [phrase for phrases in self._synonyms for phrase in phrases]
-        trained += [phrase for phrase, _ in self._related]
-        names = imagenet_names()
-        embeddings = tower.embed([*trained, *names]).clone()
-        self._embeddings = dict(zip([*trained, *names], embeddings, strict=True))
-        nearest = (embeddings[len(trained) :] @ embeddings[: len(trained)].T).amax(1)
-        self._unrelated = [
-            name for name, cosine in zip(names, nearest.tolist(), strict=True) if cosine < UNRELATED_BELOW
-        ]
+    def __init__(self, words: Words, recipe: TrainingRecipe, tower: TextTower, embedding_size: int) -> None:
+        """Raises InputError: more distractors than there are words."""
+        self._words, self._size = words, embedding_size
+        self._noise = recipe.word_noise
+        self._related_count = min(recipe.distractors // 3, len(words.related))
+        self._unrelated_count = recipe.distractors - self._related_count
+        self._unrelated = _unrelated_names(words, tower) if self._unrelated_count else []
+        if self._unrelated_count > len(self._unrelated):
+            raise InputError(
+                f"recipe: distractors {recipe.distractors} is more than the {len(self._unrelated)} names of ImageNet "
+                f"that are unlike every class and {self._related_count} related words"
+            )
 
-    def draw(self, rng: random.Random, distractors: int) -> StepVocabulary:
-        """One name per class and `distractors` other words, half of them related to a class."""
-        related = rng.sample(self._related, (distractors + 1) // 2)
-        unrelated = rng.sample(self._unrelated, distractors // 2)
-        phrases = [rng.choice(names) for names in self._synonyms]
-        phrases += [phrase for phrase, _ in related] + unrelated
-        classes = len(self._synonyms)
+    @property
+    def phrases(self) -> list[str]:
+        """Every phrase that a step can draw."""
+        classes = [phrase for phrases in self._words.synonyms for phrase in phrases]
+        return [*classes, *(phrase for phrase, _ in self._words.related), *self._unrelated]
+
+    def draw(self, rng: np.random.Generator) -> StepVocabulary:
+        """The vocabulary of one step, drawn from `rng`: every process draws the same."""
+        words = self._words
+        related = [words.related[index] for index in _choose(rng, len(words.related), self._related_count)]
+        unrelated = [self._unrelated[index] for index in _choose(rng, len(self._unrelated), self._unrelated_count)]
+        counts = rng.choice(NAMES_OF_A_CLASS, len(words.synonyms))
+        entries = [
+            tuple(names[index] for index in _choose(rng, len(names), min(count, len(names))))
+            for names, count in zip(words.synonyms, counts, strict=True)
+        ]
+        entries += [(phrase,) for phrase, _ in related] + [(name,) for name in unrelated]
+        classes = len(words.synonyms)
         return StepVocabulary(
-            embeddings=torch.stack([self._embeddings[phrase] for phrase in phrases]),
-            class_of=torch.tensor([*range(classes), *[NO_CLASS] * distractors]),
+            entries=tuple(entries),
+            class_of=torch.tensor([*range(classes), *[NO_CLASS] * (len(entries) - classes)]),
             relative_of=torch.tensor(
-                [NO_CLASS] * classes + [label for _, label in related] + [NO_CLASS] * len(unrelated)
+                [*[NO_CLASS] * classes, *(label for _, label in related), *[NO_CLASS] * len(unrelated)]
             ),
+            shift=self._shift(rng, len(entries)) if self._noise else None,
         )
+
+    def _shift(self, rng: np.random.Generator, count: int) -> Tensor:
+        """Vectors of length 0 to `word_noise`: words that were never trained lie near those that were."""
+        directions = torch.from_numpy(rng.standard_normal((count, self._size), np.float32))
+        lengths = torch.from_numpy(rng.uniform(0, self._noise, (count, 1)).astype(np.float32))
+        return F.normalize(directions, dim=1) * lengths
+
+
+def _choose(rng: np.random.Generator, of: int, count: int) -> list[int]:
+    """`count` different numbers below `of`."""
+    return [int(index) for index in rng.permutation(of)[:count]]
+
+
+def _unrelated_names(words: Words, tower: TextTower) -> list[str]:
+    """ImageNet's names that are unlike every phrase of the words."""
+    phrases = [phrase for names in words.synonyms for phrase in names]
+    phrases += [*(phrase for phrase, _ in words.related), *words.held_out]
+    names = imagenet_names()
+    nearest = (embed_imagenet_names(tower) @ tower.embed(phrases).T).amax(1).tolist()
+    return [name for name, cosine in zip(names, nearest, strict=True) if cosine < UNRELATED_BELOW]
+
+
+def _check_held_out(held_out: Sequence[str], classes: Sequence[str]) -> None:
+    if unknown := [name for name in held_out if name not in classes]:
+        raise InputError(f"recipe: held_out has {', '.join(unknown)}, which is no class of the data")
+    if set(held_out) == set(classes):
+        raise InputError("recipe: held_out has every class of the data: nothing is left to train")
+
+
+def _lists(content: Any, key: str, path: str | Path) -> dict[str, list[str]]:
+    """The mapping `key` of a words file: class names to lists of phrases."""
+    mapping = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(mapping, dict) or not all(
+        isinstance(phrases, list) and all(isinstance(phrase, str) for phrase in phrases) for phrases in mapping.values()
+    ):
+        raise InputError(f"words {path} must have `{key}`, a mapping of class names to lists of phrases")
+    return mapping

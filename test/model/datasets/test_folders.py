@@ -12,7 +12,8 @@ from errseg_model.datasets import DatasetError
 from errseg_model.datasets.folders import open_folders, read_class_list
 
 
-def write_folders(root: Path, values: np.ndarray = np.array([[7, 300, 255]], np.uint16)) -> tuple[Path, Path, Path]:
+def write_folders(root: Path, row: tuple[int, ...] = (7, 300, 255)) -> tuple[Path, Path, Path]:
+    values = np.array([row], np.uint16)
     for name in ("b.JPG", "town/a.png"):
         picture, label = root / "images" / name, (root / "labels" / name).with_suffix(".png")
         for path in (picture, label):
@@ -37,7 +38,7 @@ def test_255_is_a_class_where_the_file_says_so(tmp_path: Path) -> None:
 
 
 def test_an_id_without_a_class_is_an_error(tmp_path: Path) -> None:
-    dataset = open_folders(*write_folders(tmp_path, np.array([[7, 8]], np.uint16)))
+    dataset = open_folders(*write_folders(tmp_path, (7, 8)))
     with pytest.raises(DatasetError, match=r"b.png have values that the data set does not know: 8$"):
         dataset[0]
 

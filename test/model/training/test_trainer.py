@@ -1,0 +1,95 @@
+"""Training for real, for a few steps on tiny pictures: it learns, and it resumes to the same numbers."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+
+from errseg_model import InputError, create_model
+from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.training.trainer import Trainer
+
+
+def losses(folder: Path) -> dict[int, float]:
+    with open(folder / "log.csv", encoding="utf-8") as file:
+        return {
+            int(row["step"]): sum(float(row[term]) for term in ("entropy", "jaccard", "cost", "prototype"))
+            for row in csv.DictReader(file)
+        }
+
+
+def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    whole = Trainer(recipe, tmp_path / "whole")
+    file = whole.run()
+    parts = tmp_path / "parts"
+    Trainer(recipe, parts).run(until=3)
+    with open(parts / "log.csv", "a", encoding="utf-8") as log:
+        log.write("4,9.9,0.1,9,9,9,9\n")  # logged by a run that was cut off before it saved
+    again = Trainer(recipe, parts)
+    assert again.step == 3
+    resumed = again.run()
+    expected = create_model("errseg-lite", file).network.state_dict()  # what a user loads
+    for name, tensor in create_model("errseg-lite", resumed).network.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0, msg=name)
+    for name, tensor in whole.model.network.state_dict().items():
+        torch.testing.assert_close(again.model.network.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+    assert list(losses(parts)) == [3, 6] and losses(parts)[6] == losses(tmp_path / "whole")[6]
+
+
+def test_a_few_steps_lower_the_loss_and_move_the_averages(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    longer = dataclasses.replace(recipe, steps=30, sample_drive=None)
+    trainer = Trainer(longer, tmp_path)
+    before = {name: tensor.clone() for name, tensor in trainer.model.network.state_dict().items()}
+    file = trainer.run()
+    found = losses(tmp_path)
+    assert found[30] < 0.9 * found[10]
+    after = create_model("errseg-lite", file).network.state_dict()
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert "decoder.head.weight" in moved and "hsm.image_tower.trunk.blocks.3.0.conv_pw.weight" in moved
+    assert "hsm.image_tower.trunk.blocks.1.0.conv_pw.weight" not in moved
+
+
+def test_a_training_starts_from_the_weights_that_the_recipe_names(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    first = Trainer(recipe, tmp_path / "first")
+    file = first.run(until=1)
+    second = Trainer(dataclasses.replace(recipe, start_from=str(file)), tmp_path / "second")
+    expected = create_model("errseg-lite", file).network.state_dict()
+    for name, tensor in second.model.network.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0, msg=name)
+
+
+def test_a_training_without_averages_gives_the_weights_of_its_last_step(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    trainer = Trainer(dataclasses.replace(recipe, ema_decay=None, steps=2), tmp_path)
+    written = create_model("errseg-lite", trainer.run()).network.state_dict()
+    for name, tensor in trainer.model.network.state_dict().items():
+        torch.testing.assert_close(written[name], tensor, rtol=0, atol=0, msg=name)
+
+
+def test_workers_read_what_the_training_itself_would_have_read(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    short = dataclasses.replace(recipe, sample_drive=None)
+    alone = list(Trainer(short, tmp_path).batches(range(4)))
+    helped = list(Trainer(short, tmp_path, workers=2).batches(range(4)))
+    for one, other in zip(alone, helped, strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+def test_low_precision_trains(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    trainer = Trainer(dataclasses.replace(recipe, mixed_precision="bf16", sample_drive=None, steps=2), tmp_path)
+    trainer.run()
+    assert all(torch.isfinite(tensor).all() for tensor in trainer.model.network.state_dict().values())
+
+
+def test_another_recipe_does_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    Trainer(recipe, tmp_path).run(until=1)
+    with pytest.raises(InputError, match=r"another recipe \(learning_rate differ\): name another --folder"):
+        Trainer(dataclasses.replace(recipe, learning_rate=0.1), tmp_path)
+
+
+def test_a_damaged_state_is_refused(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(InputError, match=r"state.pt is no state of a training"):
+        Trainer(recipe, tmp_path)
