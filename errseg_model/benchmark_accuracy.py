@@ -1,0 +1,101 @@
+"""`make benchmark-accuracy`: the figures of errseg-lite's model card, on CamVid's test split.
+
+--split val is for work on the model; test is for measuring what is finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from errseg_model.accuracy import Accuracy, crowded, measure
+from errseg_model.cli.files import write_json
+from errseg_model.cli.options import add_model_options, load_segmenter
+from errseg_model.datasets import create_dataset
+from errseg_model.datasets.class_lists import packaged
+from errseg_model.errors import InputError
+from errseg_model.evaluation import read_renaming, rename
+from errseg_model.factory import create_model
+
+WORDS = Path("config/evaluation")
+CROWDS = {150: ("ade20k_150", "ade20k_847"), 847: ("ade20k_847", "coco_stuff", "pascal_context_459")}
+"""Sizes of the large vocabularies and the lists that their other names come from."""
+
+
+def main() -> int:
+    """Measure and print. Wrong input ends in one message and exit status 2."""
+    parser = argparse.ArgumentParser(prog="python -m errseg_model.benchmark_accuracy", description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path("../shared/camvid"), metavar="DIR", help="CamVid's folder")
+    parser.add_argument("--split", default="test", metavar="S", help="default: test")
+    parser.add_argument("--sealed", action="store_true", help="the sealed words too: for a released model, once")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    add_model_options(parser)
+    try:
+        figures = _measure(parser.parse_args())
+    except InputError as error:
+        print(f"benchmark-accuracy: error: {error}", file=sys.stderr)
+        return 2
+    print(figures)
+    return 0
+
+
+def _measure(arguments: argparse.Namespace) -> str:
+    dataset = create_dataset("camvid", arguments.root, arguments.split)
+    segmenter = load_segmenter(arguments)
+    names = dataset.vocabulary
+    vocabularies = {"CamVid's names": names}
+    for title, file in (("other words", "other"), ("sealed words", "sealed")):
+        if file != "sealed" or arguments.sealed:
+            vocabularies[title] = rename(names, read_renaming(WORDS / f"camvid_{file}_words.yaml"))
+    same = [name for row in yaml.safe_load((WORDS / "camvid_same_things.yaml").read_text()) for name in row]
+    for size, lists in CROWDS.items():
+        vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)
+    measured = {title: measure(segmenter, dataset, vocabulary) for title, vocabulary in vocabularies.items()}
+    parameters = sum(
+        tensor.numel() for tensor in create_model(arguments.model, arguments.checkpoint).network.parameters()
+    )
+    if arguments.json is not None:
+        write_json(arguments.json, {title: _figures(accuracy) for title, accuracy in measured.items()})
+    return _table(measured, dataset.classes, parameters)
+
+
+def _figures(accuracy: Accuracy) -> dict[str, object]:
+    return {
+        "miou": accuracy.confusion.miou_of_truth(),
+        "pixel_accuracy": accuracy.confusion.pixel_accuracy(),
+        "iou": accuracy.confusion.iou().tolist(),
+        "expected_calibration_error": accuracy.reliability.expected_error(),
+        "images_with_all_classes_kept": accuracy.hit_rate,
+        "latency_ms_median": float(np.median(accuracy.latency_ms)),
+    }
+
+
+def _table(measured: dict[str, Accuracy], classes: tuple[str, ...], parameters: int) -> str:
+    first = next(iter(measured.values()))
+    width = max(map(len, measured))
+    rows = [f"{'class':12}" + "".join(f"{title:>{width + 2}}" for title in measured)]
+    ious = [accuracy.confusion.iou() * 100 for accuracy in measured.values()]
+    for label, name in enumerate(classes):
+        rows.append(f"{name:12}" + "".join(f"{iou[label]:{width + 2}.1f}" for iou in ious))
+    columns: dict[str, Callable[[Accuracy], float]] = {
+        "mIoU": lambda a: a.confusion.miou_of_truth() * 100,
+        "of the first": lambda a: a.confusion.miou_of_truth() / first.confusion.miou_of_truth() * 100,
+        "pixels right": lambda a: a.confusion.pixel_accuracy() * 100,
+        "all kept": lambda a: a.hit_rate * 100,
+        "ECE": lambda a: a.reliability.expected_error() * 100,
+        "ms median": lambda a: float(np.median(a.latency_ms)),
+    }
+    rows.append("")
+    for title, figure in columns.items():
+        rows.append(f"{title:12}" + "".join(f"{figure(a):{width + 2}.1f}" for a in measured.values()))
+    rows.append(f"\n{len(first.latency_ms)} images, {parameters / 1e6:.1f} million parameters; all but ms in %")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""`errseg calibrate`: weights whose confidence is the share of pixels that are right.
+
+The confidences of a labelled split that was not trained on are fitted by Platt scaling, and the result is folded into
+the last layer of the network, so that nothing has to be computed beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from errseg_model.cli.options import add_model_options
+from errseg_model.datasets import create_dataset, list_datasets
+from errseg_model.errors import InputError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser("calibrate", help="fit confidence to a labelled data set", description=__doc__)
+    names = list_datasets()
+    parser.add_argument("--dataset", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's folder")
+    parser.add_argument("--split", default="val", metavar="S", help="one that was not trained on (default: val)")
+    parser.add_argument("--out", type=Path, required=True, metavar="F", help="the calibrated weights (.safetensors)")
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure, fit, write and print. Raises InputError."""
+    # PyTorch takes seconds to import: not for those who only ask for help.
+    from errseg_model.accuracy import measure, sample_logits
+    from errseg_model.calibration import fit_calibration, fold
+    from errseg_model.checkpoint import save_checkpoint
+    from errseg_model.cli.options import load_segmenter
+    from errseg_model.factory import create_model
+
+    if arguments.out.suffix != ".safetensors":
+        raise InputError(f"--out must be a .safetensors file, got {arguments.out}")
+    dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
+    try:
+        calibration = fit_calibration(*sample_logits(load_segmenter(arguments), dataset))
+    except ValueError as error:
+        raise InputError(f"{arguments.root} ({arguments.split}): {error}") from None
+    model = create_model(arguments.model, arguments.checkpoint)
+    before = measure(load_segmenter(arguments), dataset).reliability.expected_error()
+    save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
+    arguments.checkpoint = arguments.out
+    after = measure(load_segmenter(arguments), dataset).reliability.expected_error()
+    print(
+        f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "
+        f"{arguments.split} {before:.3f}, now {after:.3f}; weights: {arguments.out}"
+    )

@@ -1,0 +1,51 @@
+"""Figures beyond mIoU."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from errseg_model import Segmenter, Vocabulary
+from errseg_model.accuracy import crowded, measure, sample_logits
+from errseg_model.datasets import create_dataset
+from errseg_model.evaluation import evaluate
+
+
+def test_a_measurement_agrees_with_errseg_evaluate(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    accuracy = measure(random_lite, dataset)
+    assert (accuracy.confusion.counts == evaluate(random_lite, dataset).confusion.counts).all()
+    # Void pixels count in neither.
+    assert accuracy.reliability.pixels.sum() == accuracy.confusion.counts.sum() == 3 * 36 * 46
+    assert accuracy.reliability.right.sum() == accuracy.confusion.counts.diagonal().sum()
+    assert accuracy.hit_rate == 1  # 11 classes, all kept
+
+
+def test_names_beyond_the_classes_are_none_of_them(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    more = Vocabulary.parse([*dataset.classes, *(f"thing {number}" for number in range(60))])
+    accuracy = measure(random_lite, dataset, more)
+    assert accuracy.confusion.counts.shape == (11, 12) and accuracy.confusion.counts.sum() == 3 * 36 * 46
+
+
+def test_an_image_whose_classes_were_dropped_is_not_complete(
+    random_lite: Segmenter, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random_lite, "config", dataclasses.replace(random_lite.config, max_classes=1))
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    assert measure(random_lite, dataset).hit_rate == 0  # each picture has sky and road
+
+
+def test_pixels_for_calibration_are_labelled_ones(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    logits, right = sample_logits(random_lite, create_dataset("camvid", tiny_camvid, "val"))
+    assert logits.shape == right.shape == (3 * 36 * 46,)
+
+
+def test_a_crowd_has_the_classes_first_and_no_name_twice() -> None:
+    classes, others = Vocabulary.parse(["road", "sky"]), Vocabulary.parse(["Road", "wall", "lamp", "cup"])
+    crowd = crowded(classes, [others, Vocabulary.parse(["lamp", "cat"])], ["Wall"], 5)
+    assert crowd.names == ("road", "sky", "lamp", "cup", "cat")
+    with pytest.raises(ValueError, match="only 5 names, expected 6"):
+        crowded(classes, [others, Vocabulary.parse(["lamp", "cat"])], ["wall"], 6)
