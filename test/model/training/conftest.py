@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,13 @@ def recipe(tiny_camvid: Path) -> TrainingRecipe:
     )
 
 
-def write_recipe(path: Path, recipe: TrainingRecipe) -> Path:
-    """The recipe as a user has it: a YAML file."""
+@pytest.fixture
+def write_recipe() -> Callable[[Path, TrainingRecipe], Path]:
+    """Writes a recipe as a user has it, a YAML file, and returns its path."""
+    return _write_recipe
+
+
+def _write_recipe(path: Path, recipe: TrainingRecipe) -> Path:
 
     def plain(value: object) -> object:
         if isinstance(value, dict):
@@ -49,3 +55,11 @@ def write_recipe(path: Path, recipe: TrainingRecipe) -> Path:
 
     path.write_text(yaml.safe_dump(plain(dataclasses.asdict(recipe)), sort_keys=False))
     return path
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

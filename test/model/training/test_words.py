@@ -1,0 +1,127 @@
+"""The words of training, and that those of evaluation are not among them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from errseg_model import InputError
+from errseg_model.datasets.camvid import CAMVID, CLASSES
+from errseg_model.text.minilm import MiniLMTextTower
+from errseg_model.training.prototypes import imagenet_names
+from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.training.words import NO_CLASS, Words, WordSampler
+from errseg_model.vocabulary import VocabularyEntry
+
+CONFIG = Path(__file__).parents[3] / "config"
+TRAINED = CONFIG / "training" / "driving_words.yaml"
+
+
+def keys(phrases: list[str]) -> set[str]:
+    """Phrases without case, hyphens, articles and plurals."""
+    return {
+        re.sub(r"[^a-z]", "", " ".join(word.rstrip("s") for word in phrase.lower().split() if word not in ("a", "the")))
+        for phrase in phrases
+    }
+
+
+@pytest.fixture(scope="module")
+def lists() -> dict[str, set[str]]:
+    content = yaml.safe_load(TRAINED.read_text())
+    found = {
+        name: keys(list(yaml.safe_load((CONFIG / "evaluation" / f"camvid_{name}_words.yaml").read_text()).values()))
+        for name in ("other", "sealed")
+    }
+    trained = [phrase for part in content.values() for phrases in part.values() for phrase in phrases]
+    return {"trained": keys(trained), **found}
+
+
+def test_no_word_of_evaluation_is_in_another_list(lists: dict[str, set[str]]) -> None:
+    assert len(lists["other"]) == len(lists["sealed"]) == len(CLASSES) and len(lists["trained"]) > 150
+    for first, second in itertools.combinations(lists, 2):
+        assert not lists[first] & lists[second], (first, second)
+
+
+def test_no_sealed_word_is_a_class_of_imagenet(lists: dict[str, set[str]]) -> None:
+    """The towers' prototypes are trained under those names."""
+    assert not lists["sealed"] & keys(imagenet_names())
+
+
+def test_a_class_is_no_word_of_evaluation(lists: dict[str, set[str]]) -> None:
+    assert not keys(list(CLASSES)) & (lists["other"] | lists["sealed"])
+
+
+@pytest.fixture(scope="module")
+def tower() -> MiniLMTextTower:
+    return MiniLMTextTower()
+
+
+@pytest.fixture
+def sampler(recipe: TrainingRecipe, tower: MiniLMTextTower) -> WordSampler:
+    return WordSampler(Words.read(TRAINED, CLASSES, ()), recipe, tower, 384)
+
+
+def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> None:
+    first, second = sampler.draw(np.random.default_rng(1)), sampler.draw(np.random.default_rng(2))
+    assert first.class_of.tolist() == [*range(11), *[NO_CLASS] * 20] and len(first.entries) == 31
+    assert first.entries[:11] != second.entries[:11]
+    assert (first.relative_of[11:17] >= 0).all() and (first.relative_of == NO_CLASS).sum() == 25
+    again = sampler.draw(np.random.default_rng(1))
+    assert again.entries == first.entries
+    assert first.shift is not None and again.shift is not None and torch.equal(again.shift, first.shift)
+    assert first.shift.norm(dim=1).max() <= 0.3 and first.shift.norm(dim=1).max() > 0.2
+    assert {phrase for entry in first.entries for phrase in entry} <= set(sampler.phrases)
+
+
+def test_words_of_held_out_classes_are_never_drawn(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    held_out = ("bicyclist", "sign", "fence")
+    words = Words.read(TRAINED, CLASSES, held_out)
+    phrases = keys(WordSampler(words, recipe, tower, 384).phrases)
+    content = yaml.safe_load(TRAINED.read_text())
+    for name in held_out:
+        assert not keys(content["synonyms"][name]) & phrases
+    assert {label for _, label in words.related} <= set(range(8)) and len(words.synonyms) == 8
+    assert words.synonyms[CLASSES.index("pedestrian") - 2][0] == "pedestrian"  # two held out classes stand before it
+
+
+def test_without_a_file_classes_go_by_their_own_names() -> None:
+    entries = [VocabularyEntry.parse("car, automobile"), VocabularyEntry.parse("road")]
+    assert Words.of_classes(entries, ()).synonyms == (("car", "automobile"), ("road",))
+    assert Words.of_classes(entries, ("car",)) == Words((("road",),), (), ("car", "automobile"))
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"), [(("moose",), "held_out has moose"), (CAMVID.classes(Path()).vocabulary.names, "nothing")]
+)
+def test_held_out_classes_must_be_some_of_the_classes(held_out: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Words.read(TRAINED, CLASSES, held_out)
+
+
+def test_more_distractors_than_words_are_refused(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    many = dataclasses.replace(recipe, distractors=900)
+    with pytest.raises(InputError, match="distractors 900 is more than the"):
+        WordSampler(Words.read(TRAINED, CLASSES, ()), many, tower, 384)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("synonyms: [", "cannot be read as YAML"),
+        ("related: {}", "must have `synonyms`"),
+        ("synonyms: {road: street}\nrelated: {}", "must have `synonyms`"),
+        ("synonyms: {road: [street]}\nrelated: {}", "have no synonyms of sky"),
+        ("synonyms: {road: [street], sky: [sky]}\nrelated: {moon: [sun]}", "have moon, which is no class"),
+    ],
+)
+def test_a_wrong_file_of_words_is_an_error_that_names_it(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "words.yaml").write_text(text)
+    with pytest.raises(InputError, match=rf"words .*words.yaml .*{message}"):
+        Words.read(tmp_path / "words.yaml", ("road", "sky"), ())
