@@ -1,0 +1,91 @@
+"""Recipes as data, and what is wrong with them in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from errseg_model import InputError
+from errseg_model.__main__ import main
+from errseg_model.config import model_config
+from errseg_model.training.recipe import DatasetSource, FolderSource, TrainingRecipe
+
+CONFIG = Path(__file__).parents[3] / "config" / "training"
+LITE = (CONFIG / "errseg-lite.yaml").read_text()
+
+
+def test_a_recipe_is_what_its_file_says() -> None:
+    recipe = TrainingRecipe.read(CONFIG / "errseg-lite.yaml")
+    assert recipe.data == DatasetSource("camvid", "../shared/camvid", ("train",))
+    assert recipe.crop == (288, 288) and recipe.sample_drive is not None and recipe.sample_drive.share == 0.12
+    assert isinstance(TrainingRecipe.read(CONFIG / "own-data.yaml").data, FolderSource)
+
+
+@pytest.mark.parametrize(("name", "side"), [("errseg-b", 640), ("errseg-l", 768)])
+def test_the_published_recipe_is_the_papers(name: str, side: int) -> None:
+    recipe = TrainingRecipe.read(CONFIG / f"{name}.yaml")
+    assert recipe.model == name and recipe.data == DatasetSource("coco-stuff", "../coco-stuff", ("train",))
+    assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.max_classes) == (80_000, 4, 2e-4, 32)
+    assert recipe.crop == (side, side) == model_config(name).input_size and recipe.mixed_precision == "fp16"
+    assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == recipe.prototype_weight == 0
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
+    recipe = dataclasses.replace(TrainingRecipe.read(CONFIG / "errseg-lite.yaml"), steps=110, warmup_steps=10)
+    factors = [recipe.learning_rate_factor(step) for step in (0, 4, 9, 10, 60, 110)]
+    assert factors == pytest.approx([0.1, 0.5, 1, 1, 0.5, 0])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 1", "sead: 1", "missing or unknown fields in the recipe: sead, seed"),
+        ("splits: [train]", "splits: [train, test]", "the split 'test' is for measuring only"),
+        ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
+        ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
+        ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),
+        ("crop: [288, 288]", "crop: [288]", "crop must be a list of 2, each a whole number"),
+        ("crop: [288, 288]", "crop: [288, 290]", "multiples of 32"),
+        ("scale: [0.5, 2.0]", "scale: [2.0, 0.5]", "scale must be a lower and an upper bound"),
+        ('mixed_precision: "no"', "mixed_precision: fp8", "mixed_precision must be one of no, fp16, bf16"),
+        ("dataset: camvid", "dataset: moose", "unknown data set 'moose'"),
+        ("  dataset: camvid", "  data_set: camvid", "missing or unknown fields in data: data_set, dataset"),
+        ("../shared/camvid", "nowhere/camvid", "nowhere/camvid is no folder"),
+        ("held_out: []", "held_out: [moose]", "held_out has moose"),
+        ("model: errseg-lite", "model: errseg-xl", "unknown model 'errseg-xl'"),
+        ("pretrained: imagenet", "pretrained: clip", "pretrained of errseg-lite is imagenet or null"),
+        ("start_from: null", "start_from: absent.pth", "absent.pth does not exist"),
+        ("driving_words.yaml", "absent.yaml", "absent.yaml cannot be read"),
+    ],
+)
+def test_a_wrong_recipe_ends_in_one_message(
+    tmp_path: Path, tiny_camvid: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str
+) -> None:
+    assert old in LITE
+    text = LITE.replace(old, new).replace("../shared/camvid", str(tiny_camvid))
+    (tmp_path / "r.yaml").write_text(text)
+    assert main(["train", "--config", str(tmp_path / "r.yaml"), "--folder", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if "error: " in line]
+    assert len(lines) == 1 and lines[0].startswith("errseg: error: ") and "Traceback" not in error
+    with pytest.raises(InputError, match=message):
+        raise InputError(lines[0])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("text", "message"), [("[1, 2", "cannot be read as YAML"), ("- 1", "must have the fields")])
+def test_a_file_that_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "r.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        TrainingRecipe.read(tmp_path / "r.yaml")
+
+
+def test_labels_that_cannot_be_read_end_in_one_message(
+    tmp_path: Path, tiny_camvid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny_camvid / "train/labels/a_1.png").write_bytes(b"no picture")
+    (tmp_path / "r.yaml").write_text(LITE.replace("../shared/camvid", str(tiny_camvid)))
+    assert main(["train", "--config", str(tmp_path / "r.yaml"), "--folder", str(tmp_path / "run")]) == 2
+    assert "errseg: error: " in (error := capsys.readouterr().err) and "a_1.png cannot be decoded" in error
