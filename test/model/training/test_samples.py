@@ -1,0 +1,128 @@
+"""Crops: pictures and labels stay together, and any process draws what one would."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from errseg_model import InputError
+from errseg_model.config import model_config
+from errseg_model.training.augmentation import crop
+from errseg_model.training.recipe import DatasetSource, FolderSource, TrainingRecipe
+from errseg_model.training.samples import StepBatches, TrainingCrops
+
+LITE = model_config("errseg-lite")
+VOID = 11
+
+
+def test_crops_keep_picture_and_labels_together(recipe: TrainingRecipe) -> None:
+    labels = np.zeros((60, 80), np.uint16)
+    labels[30:, 40:] = 3
+    image = np.repeat(labels[..., None].astype(np.uint8) * 60, 3, axis=2)  # what is 3 is bright
+    both = 0
+    for number in range(40):
+        pixels, ids = crop(image, labels, recipe, LITE.input_size, VOID, np.random.default_rng(number))
+        assert pixels.shape == (64, 64, 3) and ids.shape == (64, 64)
+        if {0, 3} <= set(np.unique(ids).tolist()):
+            both += 1
+            assert pixels.mean(axis=2)[ids == 3].mean() > pixels.mean(axis=2)[ids == 0].mean() + 20
+    assert both > 5
+
+
+@pytest.mark.parametrize(("keep_aspect", "ratio"), [(True, 1.0), (False, 0.5)])
+def test_the_aspect_ratio_is_kept_or_squeezed(recipe: TrainingRecipe, keep_aspect: bool, ratio: float) -> None:
+    """A disc in a picture twice as wide as high."""
+    image = cv2.circle(np.zeros((100, 200, 3), np.uint8), (100, 50), 40, (255, 255, 255), -1)
+    labels = (image[..., 0] > 0).astype(np.uint16)
+    shape = dataclasses.replace(
+        recipe, keep_aspect=keep_aspect, scale=(1.0, 1.0), aspect_jitter=0, rare_share=0, crop=(128, 256)
+    )
+    _, ids = crop(image, labels, shape, (128, 128), VOID, np.random.default_rng(0))
+    rows, columns = np.nonzero(ids == 1)
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(ratio, abs=0.05)
+
+
+def test_rare_classes_are_looked_for(recipe: TrainingRecipe) -> None:
+    labels = np.zeros((200, 200), np.uint16)
+    labels[:4, :4] = 5
+    image = np.zeros((200, 200, 3), np.uint8)
+
+    def seen(share: float) -> int:
+        chosen = dataclasses.replace(recipe, rare_share=share)
+        crops = (crop(image, labels, chosen, LITE.input_size, VOID, np.random.default_rng(n))[1] for n in range(30))
+        return sum(int((ids == 5).any()) for ids in crops)
+
+    assert seen(1.0) > 2 * seen(0.0) + 5
+
+
+def test_a_crop_of_nothing_but_void_is_one_too(recipe: TrainingRecipe) -> None:
+    void = np.full((40, 40), VOID, np.uint16)
+    chosen = dataclasses.replace(recipe, rare_share=1.0)
+    _, ids = crop(np.zeros((40, 40, 3), np.uint8), void, chosen, LITE.input_size, VOID, np.random.default_rng(0))
+    assert (ids == VOID).all()
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_share_the_crops_of_one(processes: int) -> None:
+    shares = [list(StepBatches(range(3, 6), 8, process, processes)) for process in range(processes)]
+    together = [sum(step, []) for step in zip(*shares, strict=True)]
+    assert together == [list(range(step * 8, step * 8 + 8)) for step in (3, 4, 5)]
+
+
+def test_a_crop_is_a_function_of_its_number(recipe: TrainingRecipe) -> None:
+    first, second = (TrainingCrops(dataclasses.replace(recipe, sample_drive=None), LITE) for _ in range(2))
+    assert torch.equal(first[7][0], second[7][0]) and torch.equal(first[7][1], second[7][1])
+    assert not torch.equal(first[7][0], first[8][0])
+
+
+def test_labels_of_held_out_classes_do_not_count(recipe: TrainingRecipe) -> None:
+    crops = TrainingCrops(dataclasses.replace(recipe, sample_drive=None, held_out=("sky", "car")), LITE)
+    assert crops.void == 9 and crops.class_weights(False).shape == (10,)
+    labels = torch.cat([crops[number][1].flatten() for number in range(20)])
+    assert set(labels.unique().tolist()) == {2, 9}  # road moves up by one; sky is void
+
+
+def test_a_rare_class_weighs_more_and_void_nothing(recipe: TrainingRecipe, tiny_camvid: Path) -> None:
+    for path in (tiny_camvid / "train/labels").iterdir():
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        labels[0, :4] = 8  # two of them were void
+        cv2.imwrite(str(path), labels)
+    weights = TrainingCrops(recipe, LITE).class_weights(False)
+    assert weights[VOID] == 0 and weights[8] == 4.0 and weights[0] == pytest.approx(0.6)
+    alike = TrainingCrops(dataclasses.replace(recipe, class_weight=None), LITE).class_weights(False)
+    assert alike.tolist() == [1.0] * 11 + [0.0]
+
+
+def test_pictures_of_ones_own_become_crops(recipe: TrainingRecipe, tiny_camvid: Path) -> None:
+    (tiny_camvid / "classes.yaml").write_text("0: sky\n3: road\n11: bonnet\n")
+    folder = tiny_camvid / "train"
+    source = FolderSource(str(folder / "images"), str(folder / "labels"), str(tiny_camvid / "classes.yaml"))
+    crops = TrainingCrops(dataclasses.replace(recipe, data=source, sample_drive=None), LITE)
+    assert crops.vocabulary.names == ("sky", "road", "bonnet") and crops.void == 3
+    labels = torch.cat([crops[number][1].flatten() for number in range(20)])
+    assert set(labels.unique().tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": DatasetSource("camvid", "absent", ("train",))}, "absent is no folder"),
+        ({"data": FolderSource("absent", "absent", "absent")}, "absent is no folder"),
+    ],
+)
+def test_data_that_is_not_there_is_refused(recipe: TrainingRecipe, changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        TrainingCrops(dataclasses.replace(recipe, **changes), LITE)
+
+
+def test_the_sample_drive_stands_beside_camvid_only(recipe: TrainingRecipe, tiny_camvid: Path) -> None:
+    (tiny_camvid / "classes.yaml").write_text("0: sky\n3: road\n11: bonnet\n")
+    folder = tiny_camvid / "train"
+    source = FolderSource(str(folder / "images"), str(folder / "labels"), str(tiny_camvid / "classes.yaml"))
+    with pytest.raises(InputError, match="sample_drive has CamVid's classes"):
+        TrainingCrops(dataclasses.replace(recipe, data=source), LITE)
