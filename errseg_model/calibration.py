@@ -20,6 +20,8 @@ BINS = 15
 STEPS = 50
 """Of Newton's method; it ends sooner where nothing moves."""
 
+TOLERANCE = 1e-9
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -66,19 +68,27 @@ def fit_calibration(logits: NDArray[np.floating], right: NDArray[np.bool_]) -> C
     if right.all() or not right.any():
         raise ValueError("calibration needs pixels that are right and pixels that are wrong")
     features = np.stack([logits.astype(np.float64), np.ones(len(logits))])
+    signed = np.where(right, -features, features)
     weights = np.array([1.0, 0.0])
     for _ in range(STEPS):
-        probability = 1 / (1 + np.exp(-(weights @ features)))
-        gradient = features @ (probability - right)
-        curvature = (features * (probability * (1 - probability))) @ features.T + 1e-6 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
+        wrong = np.exp(-np.logaddexp(0, -(weights @ signed)))  # probability of the other answer
+        curvature = (features * (wrong * (1 - wrong))) @ features.T / len(logits) + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, signed @ wrong / len(logits))
+        # A step that overshoots is halved: far from the end Newton's method may diverge.
+        while _log_loss(weights - step, signed) > _log_loss(weights, signed) and np.abs(step).max() > TOLERANCE:
+            step = step / 2
         weights = weights - step
-        if np.abs(step).max() < 1e-9:
+        if np.abs(step).max() <= TOLERANCE:
             break
     slope, bias = weights.tolist()
     if slope <= 0:
         raise ValueError("higher logits are not right more often: the model cannot be calibrated")
     return Calibration(1 / slope, bias)
+
+
+def _log_loss(weights: NDArray[np.float64], signed: NDArray[np.float64]) -> float:
+    """Mean log loss; `signed` (2, N) are the features, negative where the pixel is right."""
+    return float(np.logaddexp(0, weights @ signed).mean())
 
 
 def fold(tensors: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
