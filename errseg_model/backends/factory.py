@@ -1,0 +1,76 @@
+"""`create_backend`: the one way to something that computes the network's halves."""
+
+from __future__ import annotations
+
+import functools
+from typing import Literal, get_args
+
+import torch
+
+from errseg_model.config import ModelConfig
+from errseg_model.errors import InputError
+from errseg_model.network.errseg import ERRSeg, Halves
+
+Backend = Literal["pytorch", "compiled", "onnxruntime", "tensorrt", "openvino"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
+Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def create_backend(
+    name: str, network: ERRSeg, config: ModelConfig, device: torch.device, precision: str = "float32"
+) -> Halves:
+    """What computes the halves of `network` on `device`.
+
+    Args:
+        name: pytorch (the network itself), compiled (`torch.compile`), onnxruntime (on the CPU or CUDA), tensorrt
+            (ONNX Runtime with TensorRT) or openvino (CPU).
+        network: in evaluation mode, on `device`.
+        config: of its model; graphs for `input_size` are made at once, those of other sizes when they come.
+        device: a CPU or a CUDA device.
+        precision: float32, or bfloat16 (openvino).
+
+    Raises:
+        InputError: no such backend, not for this device or precision, or a package that it needs is missing.
+    """
+    check_backend(name, device, precision)
+    if name == "pytorch":
+        return network
+    if name == "compiled":
+        from errseg_model.backends.compiled import CompiledHalves
+
+        return CompiledHalves(network, device)
+    # These and the packages they need only for those who ask for them.
+    from errseg_model.backends.exported import Engine, ExportedHalves
+    from errseg_model.backends.onnx_export import export_onnx, require
+
+    if name == "openvino":
+        from errseg_model.backends.openvino import OpenVinoEngine
+
+        require("openvino", "backend 'openvino'")
+
+        def load(model: bytes) -> Engine:
+            return OpenVinoEngine(model, precision)
+    else:
+        from errseg_model.backends.onnx_runtime import OnnxRuntimeEngine
+
+        require("onnxruntime", f"backend {name!r}", "onnxruntime-gpu" if device.type == "cuda" else None)
+
+        def load(model: bytes) -> Engine:
+            return OnnxRuntimeEngine(model, device, tensorrt=name == "tensorrt")
+
+    return ExportedHalves(functools.partial(export_onnx, network, config), load, config.input_size)
+
+
+def check_backend(name: str, device: torch.device, precision: str = "float32") -> None:
+    """Raises InputError unless there is such a backend for this device and precision."""
+    if name not in BACKENDS:
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {name!r}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if name == "openvino" and device.type != "cpu":
+        raise InputError("backend 'openvino' computes on the CPU: use device cpu, or another backend")
+    if name == "tensorrt" and device.type != "cuda":
+        raise InputError("backend 'tensorrt' needs a CUDA device: use device cuda, or backend 'onnxruntime'")
+    if precision != "float32" and name != "openvino":
+        raise InputError(f"backend {name!r} computes in float32: use backend 'openvino' for {precision}")
