@@ -13,9 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from errseg_model.backends.factory import check_backend, create_backend
 from errseg_model.config import check_input_size
 from errseg_model.errors import InputError
 from errseg_model.factory import Model, create_model
+from errseg_model.network.errseg import segment_batch
 from errseg_model.postprocessing import postprocess
 from errseg_model.preprocessing import preprocess
 from errseg_model.result import SegmentationResult
@@ -40,11 +42,14 @@ class Segmenter:
     images flow call `encode` on one thread and `segment` on another; neither changes the segmenter.
     """
 
-    def __init__(self, model: Model, device: torch.device) -> None:
+    def __init__(
+        self, model: Model, device: torch.device, *, backend: str = "pytorch", precision: str = "float32"
+    ) -> None:
         """`from_pretrained` is the usual way in; this one takes a model from `create_model`."""
         self.config = model.config
         self.device = device
         self._network = model.to(device).network.to(memory_format=torch.channels_last)
+        self._halves = create_backend(backend, self._network, self.config, device, precision)
         self._text = TextEncoder(model.text_tower, model.config.prompt, model.config.synonyms)
         self._encoded: EncodedVocabulary | None = None
 
@@ -57,6 +62,8 @@ class Segmenter:
         device: str = "auto",
         input_size: tuple[int, int] | None = None,
         max_classes: int | None = None,
+        backend: str = "pytorch",
+        precision: str = "float32",
     ) -> Segmenter:
         """Load a model.
 
@@ -66,18 +73,22 @@ class Segmenter:
             device: auto (CUDA where there is one), cpu, cuda or cuda:N.
             input_size: (height, width), multiples of 32; None takes the model's own.
             max_classes: K of the channel reduction; None takes the model's own.
+            backend: what computes the network, one of `errseg_model.backends.names.BACKENDS`.
+            precision: float32, or bfloat16 where the backend has it.
 
         Raises:
             InputError: any of these is wrong; the message says what is expected.
         """
         chosen = resolve_device(device)
+        check_backend(backend, chosen, precision)
         changes: dict[str, Any] = {}
         if input_size is not None:
             changes["input_size"] = check_input_size(input_size)
         if max_classes is not None:
             changes["max_classes"] = check_max_classes(max_classes)
         created = create_model(model, checkpoint)
-        return cls(dataclasses.replace(created, config=dataclasses.replace(created.config, **changes)), chosen)
+        created = dataclasses.replace(created, config=dataclasses.replace(created.config, **changes))
+        return cls(created, chosen, backend=backend, precision=precision)
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary:
         """Text embeddings of a vocabulary; phrases seen before come from a cache. Thread safe."""
@@ -118,7 +129,7 @@ class Segmenter:
         timer = timer or StageTimer(self.device)
         batch = preprocess(images, self.config, self.device).contiguous(memory_format=torch.channels_last)
         timer.end("preprocess")
-        output = self._network(batch, encoded.embeddings, kept)
+        output = segment_batch(self._halves, batch, encoded.embeddings, kept)
         timer.end("inference")
         results = [
             postprocess(logits, selected, (image.shape[0], image.shape[1]), encoded.vocabulary, confidence_threshold)

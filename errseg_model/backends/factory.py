@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal, get_args
 
 import torch
 
+from errseg_model.backends.names import BACKENDS, PRECISIONS
 from errseg_model.config import ModelConfig
 from errseg_model.errors import InputError
 from errseg_model.network.errseg import ERRSeg, Halves
-
-Backend = Literal["pytorch", "compiled", "onnxruntime", "tensorrt", "openvino"]
-BACKENDS: tuple[Backend, ...] = get_args(Backend)
-Precision = Literal["float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def create_backend(

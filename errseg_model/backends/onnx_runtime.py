@@ -51,7 +51,8 @@ class OnnxRuntimeEngine:
         if self._device.type == "cuda":  # a stream of its own: what it reads has to be there
             torch.cuda.current_stream(self._device).synchronize()
         self._session.run_with_iobinding(binding)
-        return [torch.utils.dlpack.from_dlpack(value) for value in binding.get_outputs()]
+        # The wrapper around `_ortvalue` speaks DLPack only since 1.24, and Python 3.10 gets 1.23.
+        return [torch.utils.dlpack.from_dlpack(value._ortvalue) for value in binding.get_outputs()]
 
 
 def _providers(device: torch.device, there: set[str], *, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:
