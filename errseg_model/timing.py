@@ -23,17 +23,20 @@ class StageTimer:
         self._marks: list[Any] = [self._mark()]
 
     def end(self, stage: str) -> None:
-        """The stage of this name ends here, and the next one starts."""
+        """What was computed since the last end belongs to this stage, which may have several parts."""
         self._names.append(stage)
         self._marks.append(self._mark())
 
     def seconds(self) -> dict[str, float]:
-        """Of every stage; on CUDA this waits until the last one has ended."""
-        pairs = zip(self._names, pairwise(self._marks), strict=True)
-        if self._device.type != "cuda":
-            return {name: end - start for name, (start, end) in pairs}
-        torch.cuda.synchronize(self._device)
-        return {name: start.elapsed_time(end) / 1000 for name, (start, end) in pairs}
+        """Of every stage, in the order of their first parts; on CUDA this waits until the last one has ended."""
+        on_cuda = self._device.type == "cuda"
+        if on_cuda:
+            torch.cuda.synchronize(self._device)
+        seconds: dict[str, float] = {}
+        for name, (start, end) in zip(self._names, pairwise(self._marks), strict=True):
+            took = start.elapsed_time(end) / 1000 if on_cuda else end - start
+            seconds[name] = seconds.get(name, 0.0) + took
+        return seconds
 
     def _mark(self) -> float | torch.cuda.Event:
         if self._device.type != "cuda":

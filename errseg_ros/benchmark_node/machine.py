@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import os
-import platform
-import re
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-import torch
 from rclpy.utilities import get_rmw_implementation_identifier
+
+from errseg_model import machine
 
 
 def machine_facts() -> dict[str, str | int]:
-    """Processor, cores this process may use, and versions of what decides about times."""
+    """Those of the model, and versions of the middleware."""
     return {
-        "cpu": _cpu_model(),
-        "cores": len(os.sched_getaffinity(0)),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
+        **machine.machine_facts(),
         "ros": os.environ.get("ROS_DISTRO", "wheels"),
         "rclpy": _version("rclpy"),
         "rmw": get_rmw_implementation_identifier(),
         "fast dds": _version("ros-fastdds"),
     }
-
-
-def _cpu_model() -> str:
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _version(distribution: str) -> str:

@@ -37,3 +37,13 @@ def test_the_stages_of_an_image_add_up(random_lite: Segmenter, image: NDArray[np
     assert list(seconds) == ["preprocess", "inference", "postprocess"]
     assert all(each > 0 for each in seconds.values())
     assert took / 2 < sum(seconds.values()) <= took
+
+
+def test_the_parts_of_a_stage_add_up() -> None:
+    timer = StageTimer(torch.device("cpu"))
+    for stage, pause in (("cost", 0.03), ("guidance", 0.01), ("cost", 0.03)):
+        time.sleep(pause)
+        timer.end(stage)
+    seconds = timer.seconds()
+    assert list(seconds) == ["cost", "guidance"]
+    assert seconds["cost"] >= 0.06

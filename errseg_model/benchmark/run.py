@@ -1,0 +1,104 @@
+"""Measures what an image costs."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from errseg_model.benchmark.matrix_rate import MatrixRate
+from errseg_model.benchmark.operations import count_gflop
+from errseg_model.benchmark.peak import PeakMemory
+from errseg_model.benchmark.report import Report
+from errseg_model.benchmark.stages import End, network_stages
+from errseg_model.benchmark.subject import Subject
+from errseg_model.factory import create_model
+from errseg_model.machine import machine_facts
+from errseg_model.network.errseg import ERRSeg
+from errseg_model.segmenter import check_max_classes, resolve_device
+from errseg_model.timing import StageTimer
+
+WARM_UP = 3
+"""Images before the first one that counts; the peak of memory is theirs."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured; sizes are (height, width)."""
+
+    model: str
+    checkpoint: Path | None
+    random_weights: bool
+    num_classes: int
+    """T."""
+    max_classes: int | None
+    """K; None takes the model's own."""
+    input_size: tuple[int, int] | None
+    image_size: tuple[int, int]
+    device: str
+    threads: int | None
+    """Of the CPU; None takes PyTorch's own number."""
+    runs: int
+
+
+def run_benchmark(options: Options) -> Report:
+    """Segment the same image `runs` times. Raises InputError for an option that is wrong."""
+    device = resolve_device(options.device)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    model = create_model(options.model, options.checkpoint, random_weights=options.random_weights).to(device)
+    network = model.network.to(memory_format=torch.channels_last)
+    kept = model.config.max_classes if options.max_classes is None else check_max_classes(options.max_classes)
+    size = options.input_size or model.config.input_size
+    config = dataclasses.replace(model.config, input_size=size, max_classes=kept)
+    with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
+        subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)
+        return _measure(subject, network, device, options.runs, _settings(options, config.name, device, kept, size))
+
+
+def _measure(subject: Subject, network: ERRSeg, device: torch.device, runs: int, settings: dict[str, object]) -> Report:
+    def segment(end: End) -> None:
+        with network_stages(network, end):
+            subject.segment(network, end)
+
+    seconds, rates = [], []
+    with torch.inference_mode():
+        peak = PeakMemory(device)
+        for _ in range(WARM_UP):
+            subject.segment(network, lambda stage: None)
+        peak_mb = peak.read_mb()
+        rate = MatrixRate(device)
+        for _ in range(runs):
+            timer = StageTimer(device)
+            segment(timer.end)
+            seconds.append(timer.seconds())
+            rates.append(rate.measure())
+    with torch.no_grad():
+        gflop = count_gflop(segment)
+    return Report(
+        settings=settings,
+        machine=machine_facts(),
+        stages_ms={name: [each[name] * 1000 for each in seconds] for name in seconds[0]},
+        stages_gflop=gflop,
+        matrix_rates=rates,
+        peak_memory_mb=peak_mb,
+        loading_memory_mb=peak.loading_mb,
+    )
+
+
+def _settings(
+    options: Options, model: str, device: torch.device, kept: int, size: tuple[int, int]
+) -> dict[str, object]:
+    return {
+        "model": model,
+        "num_classes": options.num_classes,
+        "max_classes": kept,
+        "input_size": list(size),
+        "image_size": list(options.image_size),
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "runs": options.runs,
+    }

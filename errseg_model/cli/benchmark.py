@@ -1,0 +1,74 @@
+"""`errseg benchmark`: what an image costs, stage by stage, beside what the machine can do.
+
+The words are random vectors, so that no text is needed, and with --random-weights no file of weights either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from errseg_model.cli.files import write_json
+from errseg_model.cli.options import add_model_options
+from errseg_model.errors import InputError
+
+MAX_CLASSES = 100_000
+MAX_SIDE = 16_384
+
+
+def add_parser(subparsers: Any) -> None:
+    """Register the subcommand."""
+    parser = subparsers.add_parser("benchmark", help="measure the time of an image", description=__doc__)
+    add_model_options(parser)
+    parser.add_argument("--random-weights", action="store_true", help="in place of a checkpoint")
+    parser.add_argument("--num-classes", type=_count(MAX_CLASSES), required=True, metavar="T", help="of the vocabulary")
+    parser.add_argument("--image-size", type=_image_size, default=(720, 1280), metavar="HxW", help="default: 720x1280")
+    parser.add_argument("--threads", type=_count(1024), metavar="N", help="of the CPU (default: PyTorch's own number)")
+    parser.add_argument("--runs", type=_count(10_000), default=10, metavar="N", help="images that count (default: 10)")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Measure and print. Raises InputError."""
+    if arguments.random_weights and arguments.checkpoint is not None:
+        raise InputError("--checkpoint and --random-weights exclude each other: leave one out")
+    # PyTorch takes seconds to import: not for those who only ask for help.
+    from errseg_model.benchmark import Options, run_benchmark
+
+    report = run_benchmark(
+        Options(
+            model=arguments.model,
+            checkpoint=arguments.checkpoint,
+            random_weights=arguments.random_weights,
+            num_classes=arguments.num_classes,
+            max_classes=arguments.max_classes,
+            input_size=arguments.input_size,
+            image_size=arguments.image_size,
+            device=arguments.device,
+            threads=arguments.threads,
+            runs=arguments.runs,
+        )
+    )
+    if arguments.json is not None:
+        write_json(arguments.json, report.to_json())
+    print(report.to_text())
+
+
+def _count(most: int) -> Any:
+    def count(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected an integer from 1 to {most}, got {text!r}")
+        return int(text)
+
+    return count
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH from 1x1 to {MAX_SIDE}x{MAX_SIDE}, got {text!r}")
+    return size
