@@ -21,7 +21,7 @@ ifneq ($(ROS_DISTRO)$(_ROS_WHEELS_BOOTSTRAP_COMPLETE),)
 unexport LD_LIBRARY_PATH ROS_DISTRO
 endif
 
-.PHONY: help setup demo test lint benchmark-node train-lite clean
+.PHONY: help setup demo test lint benchmark-node benchmark-accuracy clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,8 @@ lint: setup  ## check style and types
 benchmark-node: setup  ## measure the node: overhead, changes of words, ten minutes of four cameras at 30 Hz
 	$(BIN)/python -m errseg_ros.benchmark_node
 
-train-lite: setup  ## train errseg-lite anew (needs CamVid); checkpoints in runs/
-	$(BIN)/python -m errseg_model.training --config config/training/errseg-lite.yaml
+benchmark-accuracy: setup  ## measure what the card of errseg-lite states (needs CamVid)
+	$(BIN)/python -m errseg_model.benchmark_accuracy
 
 clean:  ## remove what builds, tests and the demo wrote; .venv and runs/ stay
 	rm -rf build install log out demo_out .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

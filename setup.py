@@ -38,7 +38,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     install_requires=["setuptools"],
-    extras_require={"fleet": requirements("fleet.txt")},
+    extras_require={"fleet": requirements("fleet.txt"), "backends": requirements("backends.txt")},
     packages=find_packages(include=["errseg_model", "errseg_model.*", "errseg_ros", "errseg_ros.*"]),
     package_data={
         "": ["py.typed", "*.json", "*.yaml", "*.md", "*.j2", "*.css"],

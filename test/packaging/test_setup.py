@@ -111,12 +111,12 @@ def test_second_setup_does_nothing(checkout: Path) -> None:
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "train-lite"])
+@pytest.mark.parametrize("target", ["demo", "test", "benchmark-accuracy"])
 def test_targets_do_not_set_up_again(target: str, checkout: Path) -> None:
     assert "tools/setup.sh" not in make("--dry-run", target, folder=checkout).stdout
 
 
-@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "train-lite"])
+@pytest.mark.parametrize("target", ["setup", "demo", "test", "lint", "benchmark-accuracy"])
 def test_every_target_sets_up_first(target: str, checkout: Path) -> None:
     (checkout / ".venv" / "errseg_setup_done").unlink()
     assert make("--dry-run", target, folder=checkout).stdout.startswith("tools/setup.sh\n")
