@@ -14,13 +14,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand. Wrong input ends in one message and exit status 2."""
     reuse_memory()
     # Here, so that `import errseg_model` does not pay for the command line.
-    from errseg_model.cli import benchmark, calibrate, evaluate, segment, train
+    from errseg_model.cli import benchmark, calibrate, evaluate, export, segment, train
 
     parser = argparse.ArgumentParser(prog="errseg", description="Open-vocabulary segmentation with ERR-Seg.")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     segment.add_parser(subparsers)
     evaluate.add_parser(subparsers)
     benchmark.add_parser(subparsers)
+    export.add_parser(subparsers)
     train.add_parser(subparsers)
     calibrate.add_parser(subparsers)
     arguments = parser.parse_args(argv)

@@ -11,6 +11,9 @@ from errseg_model.config import ModelConfig
 from errseg_model.errors import InputError
 from errseg_model.network.errseg import ERRSeg, Halves
 
+HALF_PRECISION = ("pytorch", "compiled")
+"""Backends that compute in whatever the network's weights are."""
+
 
 def create_backend(
     name: str, network: ERRSeg, config: ModelConfig, device: torch.device, precision: str = "float32"
@@ -23,12 +26,15 @@ def create_backend(
         network: in evaluation mode, on `device`.
         config: of its model; graphs for `input_size` are made at once, those of other sizes when they come.
         device: a CPU or a CUDA device.
-        precision: float32, or bfloat16 (openvino).
+        precision: float32, bfloat16 (pytorch, compiled, openvino) or float16 (pytorch and compiled, on CUDA). It is
+            set in the network itself.
 
     Raises:
         InputError: no such backend, not for this device or precision, or a package that it needs is missing.
     """
     check_backend(name, device, precision)
+    if name in HALF_PRECISION and precision != "float32":
+        network.set_precision(getattr(torch, precision))
     if name == "pytorch":
         return network
     if name == "compiled":
@@ -67,5 +73,7 @@ def check_backend(name: str, device: torch.device, precision: str = "float32") -
         raise InputError("backend 'openvino' computes on the CPU: use device cpu, or another backend")
     if name == "tensorrt" and device.type != "cuda":
         raise InputError("backend 'tensorrt' needs a CUDA device: use device cuda, or backend 'onnxruntime'")
-    if precision != "float32" and name != "openvino":
-        raise InputError(f"backend {name!r} computes in float32: use backend 'openvino' for {precision}")
+    if precision != "float32" and name not in (*HALF_PRECISION, "openvino"):
+        raise InputError(f"backend {name!r} computes in float32: use backend 'compiled' for {precision}")
+    if precision == "float16" and (device.type == "cpu" or name == "openvino"):
+        raise InputError("float16 needs a CUDA device and backend 'pytorch' or 'compiled': use bfloat16 on the CPU")

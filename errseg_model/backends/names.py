@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 BACKENDS = ("pytorch", "compiled", "onnxruntime", "tensorrt", "openvino")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
