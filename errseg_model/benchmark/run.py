@@ -9,15 +9,17 @@ from pathlib import Path
 
 import torch
 
+from errseg_model.backends.factory import check_backend, create_backend
 from errseg_model.benchmark.matrix_rate import MatrixRate
 from errseg_model.benchmark.operations import count_gflop
 from errseg_model.benchmark.peak import PeakMemory
 from errseg_model.benchmark.report import Report
-from errseg_model.benchmark.stages import End, network_stages
+from errseg_model.benchmark.stages import End, StagedHalves, network_stages
 from errseg_model.benchmark.subject import Subject
+from errseg_model.config import ModelConfig
 from errseg_model.factory import create_model
 from errseg_model.machine import machine_facts
-from errseg_model.network.errseg import ERRSeg
+from errseg_model.network.errseg import ERRSeg, Halves
 from errseg_model.segmenter import check_max_classes, resolve_device
 from errseg_model.timing import StageTimer
 
@@ -39,6 +41,8 @@ class Options:
     input_size: tuple[int, int] | None
     image_size: tuple[int, int]
     device: str
+    backend: str
+    precision: str
     threads: int | None
     """Of the CPU; None takes PyTorch's own number."""
     runs: int
@@ -47,6 +51,7 @@ class Options:
 def run_benchmark(options: Options) -> Report:
     """Segment the same image `runs` times. Raises InputError for an option that is wrong."""
     device = resolve_device(options.device)
+    check_backend(options.backend, device, options.precision)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     model = create_model(options.model, options.checkpoint, random_weights=options.random_weights).to(device)
@@ -54,21 +59,35 @@ def run_benchmark(options: Options) -> Report:
     kept = model.config.max_classes if options.max_classes is None else check_max_classes(options.max_classes)
     size = options.input_size or model.config.input_size
     config = dataclasses.replace(model.config, input_size=size, max_classes=kept)
+    halves = create_backend(options.backend, network, config, device, options.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
         subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)
-        return _measure(subject, network, device, options.runs, _settings(options, config.name, device, kept, size))
+        return _measure(subject, network, halves, device, options.runs, _settings(options, config, device))
 
 
-def _measure(subject: Subject, network: ERRSeg, device: torch.device, runs: int, settings: dict[str, object]) -> Report:
-    def segment(end: End) -> None:
+def _measure(
+    subject: Subject,
+    network: ERRSeg,
+    halves: Halves,
+    device: torch.device,
+    runs: int,
+    settings: dict[str, object],
+) -> Report:
+    def segment_by_network(end: End) -> None:
         with network_stages(network, end):
             subject.segment(network, end)
+
+    def segment(end: End) -> None:
+        if halves is network:
+            segment_by_network(end)
+        else:
+            subject.segment(StagedHalves(halves, end), end)
 
     seconds, rates = [], []
     with torch.inference_mode():
         peak = PeakMemory(device)
         for _ in range(WARM_UP):
-            subject.segment(network, lambda stage: None)
+            subject.segment(halves, lambda stage: None)
         peak_mb = peak.read_mb()
         rate = MatrixRate(device)
         for _ in range(runs):
@@ -77,7 +96,7 @@ def _measure(subject: Subject, network: ERRSeg, device: torch.device, runs: int,
             seconds.append(timer.seconds())
             rates.append(rate.measure())
     with torch.no_grad():
-        gflop = count_gflop(segment)
+        gflop = count_gflop(segment_by_network)
     return Report(
         settings=settings,
         machine=machine_facts(),
@@ -89,16 +108,16 @@ def _measure(subject: Subject, network: ERRSeg, device: torch.device, runs: int,
     )
 
 
-def _settings(
-    options: Options, model: str, device: torch.device, kept: int, size: tuple[int, int]
-) -> dict[str, object]:
+def _settings(options: Options, config: ModelConfig, device: torch.device) -> dict[str, object]:
     return {
-        "model": model,
+        "model": config.name,
         "num_classes": options.num_classes,
-        "max_classes": kept,
-        "input_size": list(size),
+        "max_classes": config.max_classes,
+        "input_size": list(config.input_size),
         "image_size": list(options.image_size),
         "device": str(device),
+        "backend": options.backend,
+        "precision": options.precision,
         "threads": torch.get_num_threads(),
         "runs": options.runs,
     }

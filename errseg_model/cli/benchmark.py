@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace) -> None:
             input_size=arguments.input_size,
             image_size=arguments.image_size,
             device=arguments.device,
+            backend=arguments.backend,
+            precision=arguments.precision,
             threads=arguments.threads,
             runs=arguments.runs,
         )

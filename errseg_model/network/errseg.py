@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 from errseg_model.config import ModelConfig
@@ -91,17 +92,34 @@ class ERRSeg(nn.Module):
 
     def encode(self, images: Tensor) -> ImageEncoding:
         """See `Halves`."""
-        features, dense = self.hsm(images)
+        features, dense = self.hsm(images.to(self.dtype))
         return ImageEncoding(dense, self.image_guidance(features.stages))
 
     def fuse(self, cost: CostMaps, text: Tensor, guidance: Guidance) -> Tensor:
         """See `Halves`."""
-        text_guidance = self.text_guidance(text)
-        x = self.cost_embedding(cost)
+        text_guidance = self.text_guidance(text.to(self.dtype))
+        x = self.cost_embedding(cost).to(self.dtype)
         for layer in self.escf:
             x = layer(x, guidance.aggregator, text_guidance)
         logits: Tensor = self.decoder(x, guidance.decoder)
-        return logits
+        return logits.float()
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What images, tokens and guidance are computed in."""
+        return self.decoder.head.weight.dtype
+
+    def set_precision(self, dtype: torch.dtype) -> None:
+        """Compute in bfloat16 or float16, for good; embeddings, cost maps and logits stay float32.
+
+        So do what is folded (the cost embedding) or divides by a variance (the running one of BatchNorm). The
+        statistics of LayerNorm and GroupNorm and attention's softmax are float32 inside PyTorch's kernels.
+        """
+        self.to(dtype)
+        self.cost_embedding.float()
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.float()
 
     def forward(self, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None) -> ERRSegOutput:
         """`segment_batch` with this network."""

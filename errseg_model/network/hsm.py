@@ -40,7 +40,11 @@ class DenseEmbeddings:
 
 
 class HierarchicalSemanticModule(nn.Module):
-    """Reads dense embeddings at strides 16 and 32, to be compared with the text."""
+    """Reads dense embeddings at strides 16 and 32, to be compared with the text.
+
+    Whatever precision the image tower computes in, embeddings are normalised and compared in float32: the order of
+    the classes hangs on differences of cosines.
+    """
 
     def __init__(self, image_tower: ImageTower) -> None:
         super().__init__()
@@ -49,7 +53,8 @@ class HierarchicalSemanticModule(nn.Module):
     def forward(self, images: Tensor) -> tuple[ImageFeatures, DenseEmbeddings]:
         """Images (B, 3, H, W)."""
         features: ImageFeatures = self.image_tower(images)
-        return features, DenseEmbeddings(F.normalize(features.dense16, dim=1), F.normalize(features.dense32, dim=1))
+        dense16, dense32 = (F.normalize(dense.float(), dim=1) for dense in (features.dense16, features.dense32))
+        return features, DenseEmbeddings(dense16, dense32)
 
 
 def cost_map(dense: Tensor, text: Tensor) -> Tensor:
