@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from errseg_model.result import UNLABELLED, SegmentationResult
+from errseg_model.transfer import to_host
 from errseg_model.vocabulary import Vocabulary
 
 STRIP_SCORES = 1 << 19
@@ -45,16 +46,16 @@ def postprocess(
 ) -> SegmentationResult:
     """The result of `best_classes` (which see) in numpy and with the vocabulary's names."""
     best = best_classes(logits, selected, size, confidence_threshold)
-    kept = selected.tolist()
+    mask, confidence, means, kept, maps = to_host((best.mask, best.confidence, best.means, selected, logits.float()))
     scores = dict.fromkeys(vocabulary.names, 0.0)
-    scores |= zip((vocabulary.names[position] for position in kept), best.means.tolist(), strict=True)
+    scores |= zip((vocabulary.names[position] for position in kept.tolist()), means.tolist(), strict=True)
     return SegmentationResult(
         vocabulary=vocabulary,
-        mask=best.mask.cpu().numpy(),
-        confidence=best.confidence.cpu().numpy(),
+        mask=mask.numpy(),
+        confidence=confidence.numpy(),
         scores=scores,
-        selected=selected.cpu().numpy(),
-        logits=logits.float().cpu().numpy(),
+        selected=kept.numpy(),
+        logits=maps.numpy(),
     )
 
 

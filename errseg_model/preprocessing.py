@@ -12,6 +12,7 @@ from torch import Tensor
 
 from errseg_model.config import ModelConfig
 from errseg_model.errors import ImageError
+from errseg_model.transfer import to_device
 
 
 def check_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -35,11 +36,10 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
     Returns:
         (B, 3, *input_size) float32. The aspect ratio is not kept.
     """
-    mean = torch.tensor(config.mean, device=device)[:, None, None]
-    std = torch.tensor(config.std, device=device)[:, None, None]
+    mean, std = to_device(torch.tensor([config.mean, config.std]), device)[:, :, None, None]
     batch = []
     for image in images:
-        pixels = torch.from_numpy(np.ascontiguousarray(check_image(image))).to(device).permute(2, 0, 1).float()
+        pixels = to_device(torch.from_numpy(np.ascontiguousarray(check_image(image))), device).permute(2, 0, 1).float()
         batch.append(
             F.interpolate(
                 ((pixels - mean) / std)[None],

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from errseg_model.backends.cuda_graphs import Compute, CudaRecorder, RecordedCompute
 from errseg_model.backends.graphs import EncodeGraph, FuseGraph, GraphHalves
 from errseg_model.errors import InputError
 from errseg_model.network.errseg import ERRSeg
@@ -22,7 +23,8 @@ class CompiledHalves(GraphHalves):
 
     K is declared dynamic, so that neither another vocabulary nor another number of kept classes compiles again. PyTorch
     makes an exception of 1: a single kept class, like a single image, has a compilation of its own.
-    On the CPU the weights are frozen into the code in the layout that the kernels want.
+    On the CPU the weights are frozen into the code in the layout that the kernels want. On CUDA the kernels are
+    recorded for each B, K and size, and replayed as one.
     """
 
     def __init__(self, network: ERRSeg, device: torch.device) -> None:
@@ -33,21 +35,32 @@ class CompiledHalves(GraphHalves):
         network.requires_grad_(False)  # weights that can still learn are not frozen
         self._encode = torch.compile(EncodeGraph(network), options=options)
         self._fuse = torch.compile(FuseGraph(network), options=options)
+        self._run_encode: Compute = self._compute_encode
+        self._run_fuse: Compute = self._compute_fuse
+        if device.type == "cuda":
+            recorder = CudaRecorder(device)
+            self._run_encode = RecordedCompute(self._compute_encode, recorder)
+            self._run_fuse = RecordedCompute(self._compute_fuse, recorder)
 
     def run_encode(self, images: Tensor) -> Sequence[Tensor]:
         """See `GraphHalves`."""
+        return self._run_encode(images)
+
+    def run_fuse(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """See `GraphHalves`."""
+        return self._run_fuse(*inputs)[0]
+
+    def _compute_encode(self, images: Tensor) -> Sequence[Tensor]:
         _mark_dynamic(images, 0)
         outputs: Sequence[Tensor] = self._encode(images)
         return outputs
 
-    def run_fuse(self, inputs: tuple[Tensor, ...]) -> Tensor:
-        """See `GraphHalves`."""
+    def _compute_fuse(self, *inputs: Tensor) -> Sequence[Tensor]:
         for number, tensor in enumerate(inputs):
             _mark_dynamic(tensor, 0)
             if number < FUSE_CLASSES:
                 _mark_dynamic(tensor, 1)
-        logits: Tensor = self._fuse(*inputs)
-        return logits
+        return (self._fuse(*inputs),)
 
 
 def _mark_dynamic(tensor: Tensor, dimension: int) -> None:

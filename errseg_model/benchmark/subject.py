@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from errseg_model.benchmark import stages
 from errseg_model.benchmark.stages import End
@@ -17,6 +16,7 @@ from errseg_model.network.errseg import Halves, segment_batch
 from errseg_model.postprocessing import best_classes
 from errseg_model.preprocessing import preprocess
 from errseg_model.sample_drive import SampleDrive
+from errseg_model.transfer import to_host
 
 _LEAST = (48, 64)  # of the sample drive
 
@@ -48,10 +48,5 @@ class Subject:
         end(stages.PREPROCESS)
         output = segment_batch(halves, batch, self._words, self._config.max_classes)
         best = best_classes(output.logits[0], output.selected[0], (image.shape[0], image.shape[1]))
-        _to_host(best.mask, best.confidence, best.means, output.selected)
+        to_host((best.mask, best.confidence, best.means, output.selected, output.logits))
         end(stages.BEST_CLASS)
-
-
-def _to_host(*tensors: Tensor) -> None:
-    for tensor in tensors:
-        tensor.cpu()

@@ -21,9 +21,10 @@ def class_counts(cost: Tensor) -> Tensor:
     batch, classes = cost.shape[:2]
     places = min(len(PLACE_COUNTS), classes)
     best = cost.flatten(2).topk(places, dim=1).indices  # (B, places, h * w)
-    values = torch.tensor(PLACE_COUNTS[:places], device=cost.device)[None, :, None].expand_as(best)
     counts = torch.zeros(batch, classes, dtype=torch.int64, device=cost.device)
-    return counts.scatter_add_(1, best.flatten(1), values.flatten(1))
+    for place, count in enumerate(PLACE_COUNTS[:places]):
+        counts.scatter_add_(1, best[:, place], torch.full_like(best[:, place], count))
+    return counts
 
 
 def select_classes(cost: Tensor, max_classes: int, keep: Tensor | None = None) -> Tensor:
