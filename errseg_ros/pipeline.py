@@ -101,7 +101,7 @@ class Pipeline:
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
-        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._measure_batch())
+        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._warm_up())
         self._worker.start()
         self._worker.notify()
 
@@ -225,13 +225,21 @@ class Pipeline:
         stages = {**picture.stages, **answer.stages, "publish": publish}
         self.monitors[picture.camera].answer(stages, self._age(picture.header))
 
-    def _measure_batch(self) -> int:
-        """How many cameras' images are computed together."""
-        if self.device.type == "cpu":  # measured: no faster, and the first answer waits for the last image
-            return 1
+    def _warm_up(self) -> int:
+        """Have what backends prepare for the input's size done before the first camera's image comes.
+
+        Returns how many cameras' images are computed together.
+        """
         image = np.zeros((*self._segmenter.config.input_size, 3), np.uint8)
         encoded = self._segmenter.encode(self._values.vocabulary)
-        return fastest_batch(lambda size: self._segmenter.segment([image] * size, encoded), len(self._cameras))
+
+        def compute(size: int) -> None:
+            self._segmenter.segment([image] * size, encoded)
+
+        if self.device.type == "cpu":  # measured: several are no faster, and the first answer waits for the last image
+            compute(1)
+            return 1
+        return fastest_batch(compute, len(self._cameras))
 
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""

@@ -222,6 +222,8 @@ def _load(values: Values) -> Segmenter:
             device=values.device,
             input_size=values.input_size,
             max_classes=values.max_classes,
+            backend=values.backend,
+            precision=values.precision,
         )
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(f"model {values.model} does not fit into the memory of {values.device}: {error}") from None

@@ -54,9 +54,9 @@ class NodeProcess:
         """All that it has printed."""
         return self.log_path.read_text()
 
-    def wait_for_log(self, text: str) -> None:
+    def wait_for_log(self, text: str, seconds: float = START_SECONDS) -> None:
         """Wait until it has printed `text`."""
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + seconds
         while text not in self.log():
             assert self.process.poll() is None, f"the node ended:\n{self.log()}"
             assert time.monotonic() < end, f"no {text!r} in time:\n{self.log()}"

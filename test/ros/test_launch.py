@@ -10,7 +10,7 @@ from typing import Any, List  # noqa: UP035 (what launch_ros takes)
 
 import pytest
 
-from errseg_ros.parameters import DECLARATIONS
+from errseg_ros.declarations import DECLARATIONS
 
 REPOSITORY = Path(__file__).parents[2]
 LAUNCH_FILE = REPOSITORY / "launch" / "errseg.launch.py"

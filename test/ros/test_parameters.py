@@ -15,8 +15,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from errseg_model import InputError, Vocabulary
+from errseg_ros.declarations import DECLARATIONS
 from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
-from errseg_ros.parameters import DECLARATIONS, Parameters, Values
+from errseg_ros.parameters import Parameters, Values
 
 CONFIG = Path(__file__).parents[2] / "config"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
@@ -63,6 +64,8 @@ def test_defaults(start: Callable[..., Any]) -> None:
         model="errseg-lite",
         checkpoint="",
         device="auto",
+        backend="pytorch",
+        precision="float32",
         cameras=("camera",),
         image_transport="raw",
         input_size=(480, 640),
@@ -119,6 +122,8 @@ def test_a_vocabulary_file_wins_and_is_what_the_parameter_shows(start: Callable[
         ({"vocabulary_file": "/nowhere/names.yaml"}, ["/nowhere/names.yaml", "no such file"]),
         ({"model": "errseg-xl"}, ["model", "'errseg-xl'", "errseg-lite"]),
         ({"device": "gpu"}, ["device", "'gpu'", "cuda:N"]),
+        ({"backend": "onnx"}, ["backend", "'onnx'", "onnxruntime"]),
+        ({"precision": "fp16"}, ["precision", "'fp16'", "float16"]),
         ({"cameras": "[]"}, ["cameras", "string array", "empty list"]),
         ({"cameras": '["front camera"]'}, ["cameras", "'front camera'"]),
         ({"cameras": "[/front]"}, ["cameras", "'/front'"]),

@@ -14,7 +14,7 @@ from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import DescribeParameters, GetParameters, GetParameterTypes, ListParameters, SetParameters
 from rclpy.parameter import Parameter
 
-from errseg_ros.parameters import DECLARATIONS
+from errseg_ros.declarations import DECLARATIONS
 
 CONFIG = Path(__file__).parents[2] / "config" / "errseg.param.yaml"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
