@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from errseg_model.postprocessing import postprocess
+from errseg_model.postprocessing import best_classes, postprocess
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyError
 
@@ -51,3 +55,66 @@ def test_class_confidence_agrees_with_the_mask(logits: torch.Tensor) -> None:
     np.testing.assert_array_equal(result.class_confidence(" CAR"), scores["car"])
     with pytest.raises(VocabularyError, match="automobile"):
         result.class_confidence("automobile")
+
+
+def whole(logits: torch.Tensor, selected: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask and confidence with all maps at the image's resolution: what the strips must not be told from."""
+    scores = F.interpolate(logits.sigmoid()[None], size=size, mode="bilinear", align_corners=False)[0]
+    confidence, best = scores.max(dim=0)
+    return selected[best], confidence
+
+
+def smooth_logits(classes: int, size: tuple[int, int]) -> torch.Tensor:
+    coarse = torch.randn(1, classes, 6, 8, generator=torch.Generator().manual_seed(classes))
+    return F.interpolate(coarse, size=size, mode="bicubic")[0] * 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "grid", "size"),
+    [
+        (1, (120, 160), (360, 480)),
+        (2, (24, 40), (97, 131)),
+        (9, (96, 160), (721, 1283)),
+        (19, (120, 160), (1079, 701)),
+        (32, (120, 160), (720, 1280)),
+        (3, (120, 160), (31, 17)),
+        (5, (16, 24), (1, 1)),
+    ],
+)
+def test_strips_make_the_mask_of_the_whole(classes: int, grid: tuple[int, int], size: tuple[int, int]) -> None:
+    logits, selected = smooth_logits(classes, grid), torch.arange(classes) * 3
+    mask, confidence = whole(logits, selected, size)
+    best = best_classes(logits, selected, size)
+    np.testing.assert_array_equal(best.mask.numpy(), mask.numpy())
+    np.testing.assert_allclose(best.confidence.numpy(), confidence.numpy(), rtol=0, atol=1e-6)
+    for kept, position in enumerate(selected.tolist()):
+        own = confidence[mask == position]
+        assert best.means[kept].item() == pytest.approx(own.mean().item() if own.numel() else 0, abs=1e-5)
+
+
+def test_of_equal_scores_the_first_class_wins() -> None:
+    logits = smooth_logits(1, (30, 40)).expand(7, -1, -1)
+    assert (best_classes(logits, torch.arange(4, 11), (301, 403)).mask.numpy() == 4).all()
+
+
+def test_a_score_that_is_no_number_is_unlabelled() -> None:
+    logits = torch.zeros(2, 4, 4)
+    logits[1, 0, 0] = torch.nan
+    assert best_classes(logits, torch.arange(2), (4, 4), 0.25).mask[0, 0].item() == UNLABELLED
+
+
+def test_more_classes_than_a_vocabulary_may_have() -> None:
+    logits = torch.stack([torch.full((2, 2), -1.0), torch.ones(2, 2)])
+    assert (best_classes(logits, torch.tensor([7, 2999]), (40, 50)).mask.numpy() == 2999).all()
+
+
+def test_an_8k_image_needs_little_more_memory_than_its_result() -> None:
+    """The maps of 19 classes at that size are 2.5 GB; measured is what the process grows by at most."""
+    code = (
+        "import resource, torch; from errseg_model.postprocessing import best_classes as best; "
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024; torch.manual_seed(0); "
+        "logits, kept = torch.randn(19, 120, 160), torch.arange(19); best(logits, kept, (720, 1280)); before = peak(); "
+        "best(logits, kept, (4320, 7680)); print(peak() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert float(done.stdout) < 600  # MB; mask and confidence are 190 of them
