@@ -62,6 +62,25 @@ def test_operations_grow_with_the_kept_classes_and_not_with_the_threads(tmp_path
     assert counts[8, 2]["image tower"] == counts[4, 2]["image tower"]
 
 
+def test_a_backend_shows_its_halves_and_the_same_operations(tmp_path: Path) -> None:
+    figures = {}
+    for backend in ("pytorch", "onnxruntime"):
+        file = tmp_path / f"{backend}.json"
+        options = ["--num-classes", "8", "--max-classes", "4", "--backend", backend, "--json", str(file)]
+        assert main(["benchmark", *SMALL, *options]) == 0
+        figures[backend] = json.loads(file.read_text())
+        assert figures[backend]["settings"]["backend"] == backend
+    assert list(figures["onnxruntime"]["stages_ms"]) == [
+        "decode",
+        "preprocess",
+        "image tower and guidance",
+        "cost maps and selection",
+        "cost embedding, aggregator, decoder",
+        "resize and best class",
+    ]
+    assert figures["onnxruntime"]["gflop"] == figures["pytorch"]["gflop"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -70,6 +89,8 @@ def test_operations_grow_with_the_kept_classes_and_not_with_the_threads(tmp_path
         (["--model", "errseg-xl", "--random-weights"], "unknown model 'errseg-xl'"),
         (["--random-weights", "--max-classes", "0"], "max_classes must be at least 1"),
         (["--random-weights", "--device", "npu"], "device must be"),
+        (["--random-weights", "--backend", "abacus"], "backend must be one of"),
+        (["--random-weights", "--device", "cpu", "--precision", "float16"], "float16 needs a CUDA device"),
         (["--random-weights", "--num-classes", "0"], "expected an integer from 1 to"),
         (["--random-weights", "--runs", "many"], "expected an integer from 1 to"),
         (["--random-weights", "--image-size", "720p"], "expected HEIGHTxWIDTH"),
