@@ -16,7 +16,7 @@ class Agreement:
     """Of two answers to the same random input."""
 
     max_difference: float
-    """Largest absolute difference of logits."""
+    """Largest absolute difference of logits; infinite where one of them is no number."""
     mask_agreement: float
     """Share of pixels, at stride 4, with the same best class, 0..1."""
 
@@ -33,4 +33,5 @@ def compare(reference: Halves, other: Halves, config: ModelConfig, batch: int, c
     text = F.normalize(torch.randn(classes, config.embedding_size, generator=generator), dim=1)
     expected, answer = (segment_batch(halves, images, text, classes).logits for halves in (reference, other))
     same = expected.argmax(dim=1) == answer.argmax(dim=1)
-    return Agreement(float((expected - answer).abs().max()), float(same.float().mean()))
+    difference = (expected - answer).abs().nan_to_num(nan=torch.inf)
+    return Agreement(float(difference.max()), float(same.float().mean()))
