@@ -13,6 +13,8 @@ from errseg_model.errors import InputError
 STRIDES = (4, 8, 16, 32)
 """Strides of the image tower's four stages (paper, section 3.2)."""
 
+RESIZES = ("stretch", "letterbox")
+
 INPUT_MULTIPLE = 32
 """Every input side is a multiple of the coarsest stride."""
 
@@ -33,6 +35,8 @@ class ModelConfig:
     synonyms: Literal["first", "mean"]
     """What a list of synonyms is encoded as: its first phrase (published) or the mean of all phrases."""
     input_size: tuple[int, int]
+    resize: Literal["stretch", "letterbox"]
+    """Whether an image is stretched to the input size (published), or fitted into it with its aspect ratio kept."""
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     antialias: bool
@@ -43,6 +47,8 @@ class ModelConfig:
     """Channels of the image tower at strides 4, 8, 16, 32."""
     max_classes: int
     """K of the channel reduction module unless the caller says otherwise."""
+    min_share: float
+    """Share of an image's counts below which a class is dropped although K has room; 0 keeps K classes (published)."""
     width: int
     """D, channels of the cost embedding and of ESCF."""
     cost_width: int
@@ -77,6 +83,20 @@ def model_config(name: str) -> ModelConfig:
         raise InputError(f"unknown model {name!r}: expected one of {', '.join(list_models())}")
     text = resources.files("errseg_model").joinpath("configs", f"{name}.json").read_text(encoding="utf-8")
     return ModelConfig.from_dict(json.loads(text))
+
+
+def check_resize(resize: str) -> str:
+    """Return `resize`. Raises InputError unless it is one of RESIZES."""
+    if resize not in RESIZES:
+        raise InputError(f"resize must be one of {', '.join(RESIZES)}, got {resize!r}")
+    return resize
+
+
+def check_min_share(min_share: float) -> float:
+    """Return `min_share`. Raises InputError outside 0..1."""
+    if not 0 <= min_share <= 1:
+        raise InputError(f"min_share must be in 0..1, got {min_share}")
+    return min_share
 
 
 def check_input_size(size: tuple[int, int]) -> tuple[int, int]:

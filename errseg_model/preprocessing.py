@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from errseg_model.config import ModelConfig
+from errseg_model.config import INPUT_MULTIPLE, STRIDES, ModelConfig
 from errseg_model.errors import ImageError
 from errseg_model.transfer import to_device
 
@@ -25,28 +25,55 @@ def check_image(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image
 
 
+def image_size(image: NDArray[np.uint8]) -> tuple[int, int]:
+    """(height, width) of a picture. Raises ImageError as `check_image`."""
+    height, width, _ = check_image(image).shape
+    return height, width
+
+
+def fitted_size(size: tuple[int, int], config: ModelConfig) -> tuple[int, int]:
+    """(height, width) that an image of `size` is resized to, in pixels of the network's input.
+
+    With `letterbox` it is the largest in `config.input_size` of the image's aspect ratio, rounded to multiples of the
+    logits' stride: the image then ends where a logit ends, and what is cut out of the logits is exactly the image.
+    """
+    if config.resize == "stretch":
+        return config.input_size
+    scale = min(box / side for box, side in zip(config.input_size, size, strict=True))
+    stride = STRIDES[0]
+    height, width = (max(stride, round(side * scale / stride) * stride) for side in size)
+    return height, width
+
+
+def computed_size(fitted: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the network's input for images of fitted size: the next multiples of 32."""
+    height, width = (-(-side // INPUT_MULTIPLE) * INPUT_MULTIPLE for side in fitted)
+    return height, width
+
+
 def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device: torch.device) -> Tensor:
-    """Normalise, then resize (published order).
+    """Normalise, then resize (published order), then pad on the right and below with zeros, the mean colour.
 
     Args:
-        images: B pictures (H, W, 3) uint8 RGB, each of its own size.
-        config: `mean`, `std`, `input_size` and `antialias` are read.
+        images: B pictures (H, W, 3) uint8 RGB of one `fitted_size`.
+        config: `mean`, `std`, `input_size`, `resize` and `antialias` are read.
         device: where the result lives.
 
     Returns:
-        (B, 3, *input_size) float32. The aspect ratio is not kept.
+        (B, 3, h, w) float32 with (h, w) the `computed_size`.
     """
     mean, std = to_device(torch.tensor([config.mean, config.std]), device)[:, :, None, None]
     batch = []
     for image in images:
-        pixels = to_device(torch.from_numpy(np.ascontiguousarray(check_image(image))), device).permute(2, 0, 1).float()
-        batch.append(
-            F.interpolate(
-                ((pixels - mean) / std)[None],
-                size=config.input_size,
-                mode="bilinear",
-                align_corners=False,
-                antialias=config.antialias,
-            )
+        fitted = fitted_size(image_size(image), config)
+        pixels = to_device(torch.from_numpy(np.ascontiguousarray(image)), device).permute(2, 0, 1).float()
+        resized = F.interpolate(
+            ((pixels - mean) / std)[None],
+            size=fitted,
+            mode="bilinear",
+            align_corners=False,
+            antialias=config.antialias,
         )
+        height, width = computed_size(fitted)
+        batch.append(F.pad(resized, (0, width - fitted[1], 0, height - fitted[0])))
     return torch.cat(batch)

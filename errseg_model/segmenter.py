@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from errseg_model.backends.factory import check_backend, create_backend
-from errseg_model.config import check_input_size
+from errseg_model.config import check_input_size, check_min_share, check_resize
 from errseg_model.errors import InputError
 from errseg_model.factory import Model, create_model
 from errseg_model.network.errseg import segment_batch
 from errseg_model.postprocessing import postprocess
-from errseg_model.preprocessing import preprocess
+from errseg_model.preprocessing import fitted_size, image_size, preprocess
 from errseg_model.result import SegmentationResult
 from errseg_model.text import TextEncoder
 from errseg_model.timing import StageTimer
+from errseg_model.transfer import to_device
 from errseg_model.vocabulary import Vocabulary
 
 
@@ -61,7 +62,9 @@ class Segmenter:
         checkpoint: str | Path | None = None,
         device: str = "auto",
         input_size: tuple[int, int] | None = None,
+        resize: str | None = None,
         max_classes: int | None = None,
+        min_share: float | None = None,
         backend: str = "pytorch",
         precision: str = "float32",
     ) -> Segmenter:
@@ -72,7 +75,11 @@ class Segmenter:
             checkpoint: file of weights; None takes those of the package (errseg-lite only).
             device: auto (CUDA where there is one), cpu, cuda or cuda:N.
             input_size: (height, width), multiples of 32; None takes the model's own.
+            resize: stretch, or letterbox, which keeps the aspect ratio: images are fitted into `input_size`, and the
+                smallest size that holds them is computed. None takes the model's own.
             max_classes: K of the channel reduction; None takes the model's own.
+            min_share: 0..1; above 0 classes with a smaller share of the image are dropped although K has room (see
+                `network.crm.select_classes`). None takes the model's own.
             backend: what computes the network, one of `errseg_model.backends.names.BACKENDS`.
             precision: float32, or bfloat16 where the backend has it.
 
@@ -84,8 +91,12 @@ class Segmenter:
         changes: dict[str, Any] = {}
         if input_size is not None:
             changes["input_size"] = check_input_size(input_size)
+        if resize is not None:
+            changes["resize"] = check_resize(resize)
         if max_classes is not None:
             changes["max_classes"] = check_max_classes(max_classes)
+        if min_share is not None:
+            changes["min_share"] = check_min_share(min_share)
         created = create_model(model, checkpoint)
         created = dataclasses.replace(created, config=dataclasses.replace(created.config, **changes))
         return cls(created, chosen, backend=backend, precision=precision)
@@ -112,31 +123,79 @@ class Segmenter:
         encoded: EncodedVocabulary,
         *,
         max_classes: int | None = None,
+        min_share: float | None = None,
         confidence_threshold: float = 0.0,
+        previous: Sequence[NDArray[np.int64] | None] | None = None,
         timer: StageTimer | None = None,
     ) -> list[SegmentationResult]:
         """Segment B images, each of its own size, as one batch. Changes nothing in the segmenter.
 
-        `timer` is told when the stages `preprocess`, `inference` and `postprocess` end.
+        With `letterbox` only images that are resized to one size are computed together, so that what an image becomes
+        does not hang on the others' padding.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each.
+            encoded: the words.
+            max_classes: K of the channel reduction; None takes that of `config`.
+            min_share: likewise.
+            confidence_threshold: 0..1; pixels below it are unlabelled.
+            previous: `selected` of the frame before of each image's camera under the same words, or None. Read where
+                `min_share` is above 0: a class that was there does not blink.
+            timer: told when the stages `preprocess`, `inference` and `postprocess` end.
 
         Raises:
             ImageError: a picture is not (H, W, 3) uint8.
-            InputError: max_classes below 1, or a threshold outside 0..1.
+            InputError: max_classes below 1, a share or threshold outside 0..1, or `previous` is not of these words or
+                not one for each image.
         """
         kept = check_max_classes(self.config.max_classes if max_classes is None else max_classes)
         if not 0 <= confidence_threshold <= 1:
             raise InputError(f"confidence_threshold must be in 0..1, got {confidence_threshold}")
+        share = check_min_share(self.config.min_share if min_share is None else min_share)
+        before = _membership(previous, len(images), len(encoded.vocabulary)) if previous is not None and share else None
         timer = timer or StageTimer(self.device)
-        batch = preprocess(images, self.config, self.device).contiguous(memory_format=torch.channels_last)
+        sizes = [fitted_size(image_size(image), self.config) for image in images]
+        groups = {size: [number for number, own in enumerate(sizes) if own == size] for size in dict.fromkeys(sizes)}
+        batches = {
+            size: preprocess([images[number] for number in numbers], self.config, self.device)
+            for size, numbers in groups.items()
+        }
         timer.end("preprocess")
-        output = segment_batch(self._halves, batch, encoded.embeddings, kept)
+        outputs: dict[int, tuple[Tensor, Tensor]] = {}
+        for size, numbers in groups.items():
+            output = segment_batch(
+                self._halves,
+                batches[size].contiguous(memory_format=torch.channels_last),
+                encoded.embeddings,
+                kept,
+                min_share=share,
+                previous=None if before is None else to_device(before[numbers], self.device),
+                fitted=size,
+            )
+            outputs |= zip(numbers, zip(output.logits, output.selected, strict=True), strict=True)
         timer.end("inference")
         results = [
-            postprocess(logits, selected, (image.shape[0], image.shape[1]), encoded.vocabulary, confidence_threshold)
-            for logits, selected, image in zip(output.logits, output.selected, images, strict=True)
+            postprocess(*outputs[number], image_size(image), encoded.vocabulary, confidence_threshold)
+            for number, image in enumerate(images)
         ]
         timer.end("postprocess")
         return results
+
+
+def _membership(previous: Sequence[NDArray[np.int64] | None], images: int, classes: int) -> Tensor:
+    """(B, T) bool, whether a class is among the positions `previous` of each image. Raises InputError."""
+    if len(previous) != images:
+        raise InputError(f"previous has {len(previous)} entries for {images} images: pass one for each, or None")
+    member = torch.zeros(images, classes, dtype=torch.bool)
+    for row, positions in zip(member, previous, strict=True):
+        if positions is None:
+            continue
+        if positions.size and not 0 <= positions.min() <= positions.max() < classes:
+            raise InputError(
+                f"previous names a class outside of the {classes} words: pass None after a change of words"
+            )
+        row[torch.from_numpy(positions)] = True
+    return member
 
 
 def check_max_classes(max_classes: int) -> int:

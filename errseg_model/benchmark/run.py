@@ -6,6 +6,7 @@ import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from errseg_model.benchmark.peak import PeakMemory
 from errseg_model.benchmark.report import Report
 from errseg_model.benchmark.stages import End, StagedHalves, network_stages
 from errseg_model.benchmark.subject import Subject
-from errseg_model.config import ModelConfig
+from errseg_model.config import ModelConfig, check_min_share, check_resize
 from errseg_model.factory import create_model
 from errseg_model.machine import machine_facts
 from errseg_model.network.errseg import ERRSeg, Halves
@@ -39,6 +40,9 @@ class Options:
     max_classes: int | None
     """K; None takes the model's own."""
     input_size: tuple[int, int] | None
+    resize: str | None
+    min_share: float | None
+    """None measures exactly K classes, whatever the model's own: random words have no share of an image."""
     image_size: tuple[int, int]
     device: str
     backend: str
@@ -58,7 +62,11 @@ def run_benchmark(options: Options) -> Report:
     network = model.network.to(memory_format=torch.channels_last)
     kept = model.config.max_classes if options.max_classes is None else check_max_classes(options.max_classes)
     size = options.input_size or model.config.input_size
-    config = dataclasses.replace(model.config, input_size=size, max_classes=kept)
+    changes: dict[str, Any] = {"input_size": size, "max_classes": kept}
+    changes["min_share"] = check_min_share(options.min_share or 0.0)
+    if options.resize is not None:
+        changes["resize"] = check_resize(options.resize)
+    config = dataclasses.replace(model.config, **changes)
     halves = create_backend(options.backend, network, config, device, options.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
         subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)
@@ -113,7 +121,9 @@ def _settings(options: Options, config: ModelConfig, device: torch.device) -> di
         "model": config.name,
         "num_classes": options.num_classes,
         "max_classes": config.max_classes,
+        "min_share": config.min_share,
         "input_size": list(config.input_size),
+        "resize": config.resize,
         "image_size": list(options.image_size),
         "device": str(device),
         "backend": options.backend,

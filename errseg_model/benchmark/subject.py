@@ -14,7 +14,7 @@ from errseg_model.cli.files import read_image
 from errseg_model.config import ModelConfig
 from errseg_model.network.errseg import Halves, segment_batch
 from errseg_model.postprocessing import best_classes
-from errseg_model.preprocessing import preprocess
+from errseg_model.preprocessing import fitted_size, preprocess
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.transfer import to_host
 
@@ -46,7 +46,15 @@ class Subject:
         end(stages.DECODE)
         batch = preprocess([image], self._config, self._device).contiguous(memory_format=torch.channels_last)
         end(stages.PREPROCESS)
-        output = segment_batch(halves, batch, self._words, self._config.max_classes)
-        best = best_classes(output.logits[0], output.selected[0], (image.shape[0], image.shape[1]))
+        size = image.shape[0], image.shape[1]
+        output = segment_batch(
+            halves,
+            batch,
+            self._words,
+            self._config.max_classes,
+            min_share=self._config.min_share,
+            fitted=fitted_size(size, self._config),
+        )
+        best = best_classes(output.logits[0], output.selected[0], size)
         to_host((best.mask, best.confidence, best.means, output.selected, output.logits))
         end(stages.BEST_CLASS)

@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
             num_classes=arguments.num_classes,
             max_classes=arguments.max_classes,
             input_size=arguments.input_size,
+            resize=arguments.resize,
+            min_share=arguments.min_share,
             image_size=arguments.image_size,
             device=arguments.device,
             backend=arguments.backend,

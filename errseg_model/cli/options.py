@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from errseg_model.backends.names import BACKENDS, PRECISIONS
-from errseg_model.config import check_input_size, list_models
+from errseg_model.config import RESIZES, check_input_size, list_models
 from errseg_model.vocabulary import Vocabulary, VocabularyError
 
 if TYPE_CHECKING:
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --checkpoint, --max-classes, --input-size, --device, --backend, --precision."""
+    """--model, --checkpoint, --max-classes, --input-size, --resize, --min-share, --device, --backend, --precision."""
     models = ", ".join(list_models())
     parser.add_argument("--model", default="errseg-lite", help=f"one of {models} (default: errseg-lite)")
     parser.add_argument("--checkpoint", type=Path, metavar="F", help="published ERR-Seg file or .safetensors")
     parser.add_argument("--max-classes", type=int, metavar="K", help="classes kept by the channel reduction")
     parser.add_argument("--input-size", type=input_size, metavar="HxW", help="multiples of 32, such as 384x512")
+    parser.add_argument("--resize", choices=RESIZES, help="letterbox keeps the aspect ratio (default: the model's)")
+    parser.add_argument(
+        "--min-share", type=float, metavar="S", help="drop classes with less than this share of an image, 0..1"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--backend", default="pytorch", metavar="B", help=f"one of {', '.join(BACKENDS)}")
     parser.add_argument("--precision", default="float32", metavar="P", help=f"one of {', '.join(PRECISIONS)}")
@@ -37,7 +41,9 @@ def load_segmenter(arguments: argparse.Namespace) -> Segmenter:
         checkpoint=arguments.checkpoint,
         device=arguments.device,
         input_size=arguments.input_size,
+        resize=arguments.resize,
         max_classes=arguments.max_classes,
+        min_share=arguments.min_share,
         backend=arguments.backend,
         precision=arguments.precision,
     )

@@ -8,6 +8,9 @@ from torch import Tensor
 PLACE_COUNTS = (100, 10, 1)
 """Counts of a first, second and third place: the paper's 1, 0.1, 0.01 as integers, so that sums are exact."""
 
+HOLD = 0.5
+"""Share of `min_share` down to which a class of the frame before stays."""
+
 
 def class_counts(cost: Tensor) -> Tensor:
     """How often each class is among the best three of a pixel.
@@ -27,17 +30,31 @@ def class_counts(cost: Tensor) -> Tensor:
     return counts
 
 
-def select_classes(cost: Tensor, max_classes: int, keep: Tensor | None = None) -> Tensor:
+def select_classes(
+    cost: Tensor,
+    max_classes: int,
+    keep: Tensor | None = None,
+    *,
+    min_share: float = 0.0,
+    previous: Tensor | None = None,
+) -> Tensor:
     """The classes that stay: training-free channel reduction.
+
+    The paper's K is fixed. With `min_share` it follows the image: of the K classes with the highest counts those stay
+    whose count is at least this share of the image's counts (the class with the highest one always does). A class of
+    `previous` stays down to HOLD times that share, so that classes do not blink.
 
     Args:
         cost: (B, T, h, w) cost maps at stride 16.
         max_classes: K; all T classes stay where T <= K.
         keep: (B, T) bool, classes that stay whatever their count (those of the ground truth in training). K grows
             to the largest number of them in the batch, so that none is dropped.
+        min_share: 0..1; 0 keeps K classes. Above 0 this waits for the device, as K is part of a shape.
+        previous: (B, T) bool, classes that stayed in the frame before, each image's own.
 
     Returns:
-        (B, K) int64 indices, ascending. Of equal counts the class that comes first wins.
+        (B, K) int64 indices, ascending. Of equal counts the class that comes first wins. With `min_share` K is that
+        of the image with the most classes; the others fill up with those of the next highest counts.
 
     Raises:
         ValueError: `max_classes` below 1.
@@ -47,10 +64,18 @@ def select_classes(cost: Tensor, max_classes: int, keep: Tensor | None = None) -
     batch, classes, height, width = cost.shape
     if keep is not None:
         max_classes = max(max_classes, int(keep.sum(1).max()))
-    if classes <= max_classes:
+    if classes <= max_classes and min_share == 0:
         return torch.arange(classes, device=cost.device).expand(batch, -1)
     counts = class_counts(cost)
     if keep is not None:
         counts = counts + keep * (PLACE_COUNTS[0] * height * width + 1)
-    order = counts.argsort(dim=1, descending=True, stable=True)
-    return order[:, :max_classes].sort(dim=1).values
+    order = counts.argsort(dim=1, descending=True, stable=True)[:, :max_classes]
+    if min_share > 0:
+        least = torch.full_like(counts, min_share, dtype=torch.float64)
+        if previous is not None:
+            least = torch.where(previous, HOLD * least, least)
+        stays = (counts >= least * counts.sum(dim=1, keepdim=True)).gather(1, order)
+        stays[:, 0] = True
+        order = order.gather(1, stays.to(torch.uint8).argsort(dim=1, descending=True, stable=True))
+        order = order[:, : int(stays.sum(dim=1).max())]
+    return order.sort(dim=1).values

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from errseg_model.config import ModelConfig
+from errseg_model.config import STRIDES, ModelConfig
 from errseg_model.network.cost_embedding import CostEmbedding
 from errseg_model.network.crm import select_classes
 from errseg_model.network.decoder import GradualUpsamplingDecoder
@@ -31,7 +31,7 @@ class ERRSegOutput:
     """What the network knows of a batch of images."""
 
     logits: Tensor
-    """(B, K, H/4, W/4) before the sigmoid."""
+    """(B, K, H/4, W/4) before the sigmoid, of the image without padding."""
     selected: Tensor
     """(B, K) int64, the class of each logit map, ascending."""
     cost: CostMaps
@@ -58,7 +58,15 @@ class Halves(Protocol):
 
 
 def segment_batch(
-    halves: Halves, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None
+    halves: Halves,
+    images: Tensor,
+    text: Tensor,
+    max_classes: int,
+    keep: Tensor | None = None,
+    *,
+    min_share: float = 0.0,
+    previous: Tensor | None = None,
+    fitted: tuple[int, int] | None = None,
 ) -> ERRSegOutput:
     """Segment a batch.
 
@@ -68,11 +76,19 @@ def segment_batch(
         text: (T, C) unit embeddings of the vocabulary.
         max_classes: K of the channel reduction.
         keep: (B, T) bool, classes that the reduction must not drop (training).
+        min_share: of `select_classes`, as is `previous`, (B, T) bool.
+        fitted: (height, width) of the pixels, from the upper left, that are image and not padding: only these choose
+            the classes, and only their logits come out. None for all.
     """
+    fitted = fitted or (images.shape[2], images.shape[3])
     encoding = halves.encode(images)
     cost = encoding.dense.cost_maps(text)
-    selected = select_classes(cost.stride16.detach(), max_classes, keep)
+    # A place belongs to the image where its middle does.
+    rows, columns = (max(1, round(side / STRIDES[2])) for side in fitted)
+    votes = cost.stride16[:, :, :rows, :columns].detach()
+    selected = select_classes(votes, max_classes, keep, min_share=min_share, previous=previous)
     logits = halves.fuse(cost.gather(selected), text[selected], encoding.guidance)
+    logits = logits[:, :, : fitted[0] // STRIDES[0], : fitted[1] // STRIDES[0]]
     return ERRSegOutput(logits, selected, cost)
 
 
