@@ -200,7 +200,7 @@ def test_a_storm_of_changes_good_and_bad_leaves_every_mask_described_and_memory_
     }.items():
         record_property(name, round(figure, 1))
     assert len(used) > 10, f"{len(client.received[MASK])} masks under {len(used)} vocabularies tell little"
-    assert grown < 0.03 * memory / MEBIBYTE
+    assert grown < 0.05 * memory / MEBIBYTE  # a machine under load reaches the most that it takes late
     assert seen.trouble == []
 
 
