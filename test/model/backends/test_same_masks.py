@@ -12,8 +12,11 @@ import torch
 
 from errseg_model import Segmenter, Vocabulary
 from errseg_model.backends.agreement import compare
+from errseg_model.backends.exported import Engine, ExportedHalves
 from errseg_model.backends.factory import create_backend
-from errseg_model.backends.onnx_export import OnnxGraphs
+from errseg_model.backends.onnx_export import OnnxGraphs, export_onnx
+from errseg_model.backends.onnx_runtime import OnnxRuntimeEngine
+from errseg_model.backends.openvino import OpenVinoEngine
 from errseg_model.config import model_config
 from errseg_model.factory import Model
 from errseg_model.network.errseg import ERRSeg, Halves
@@ -80,9 +83,8 @@ def test_another_vocabulary_or_k_compiles_nothing(lite: Model, computed_by: Call
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_another_input_size_is_exported_once(
-    lite: Model, lite_graphs: OnnxGraphs, monkeypatch: pytest.MonkeyPatch, name: str
+    lite: Model, lite_graphs: OnnxGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from errseg_model.backends import onnx_export
 
@@ -93,7 +95,7 @@ def test_another_input_size_is_exported_once(
         return lite_graphs if size == (64, 96) else export(network, lite.config, size)
 
     monkeypatch.setattr(onnx_export, "export_onnx", count)
-    halves = create_backend(name, lite.network, lite.config, CPU)
+    halves = create_backend("onnxruntime", lite.network, lite.config, CPU)
     tall = dataclasses.replace(lite.config, input_size=(96, 64))
     for classes in (3, 5):
         assert compare(lite.network, halves, tall, batch=1, classes=classes).max_difference < 1e-3
@@ -101,8 +103,7 @@ def test_another_input_size_is_exported_once(
     assert sizes == [(64, 96), (96, 64)]
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_the_structure_of_b_is_served(name: str) -> None:
+def test_the_structure_of_b_is_served() -> None:
     """ERR-Seg-B around a small ConvNeXt of the same kind: CLIP's head, the second way through the last stage."""
     torch.manual_seed(0)
     vision = {"timm_model_name": "convnext_atto", "timm_pool": "", "timm_proj": "linear", "image_size": 64}
@@ -110,6 +111,11 @@ def test_the_structure_of_b_is_served(name: str) -> None:
     visual = open_clip.CLIP(640, vision, text).visual
     config = dataclasses.replace(model_config("errseg-b"), input_size=(64, 64), stage_widths=(40, 80, 160, 320))
     network = ERRSeg(config, ConvNeXtTower(visual)).eval()
-    halves = create_backend(name, network, config, CPU)
-    agreement = compare(network, halves, config, batch=1, classes=9)
-    assert agreement.max_difference < 1e-3 and agreement.mask_agreement > 0.999
+    graphs = export_onnx(network, config, config.input_size)
+    engines: tuple[Callable[[bytes], Engine], ...] = (
+        lambda graph: OnnxRuntimeEngine(graph, CPU, tensorrt=False),
+        lambda graph: OpenVinoEngine(graph, "float32"),
+    )
+    for load in engines:
+        agreement = compare(network, ExportedHalves(lambda _: graphs, load, config.input_size), config, 1, classes=9)
+        assert agreement.max_difference < 1e-3 and agreement.mask_agreement > 0.999
