@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,3 +88,43 @@ def test_wrong_input_is_found_before_the_model_is_loaded(tmp_path: Path) -> None
         Segmenter.from_pretrained(input_size=(100, 100))
     with pytest.raises(CheckpointError, match="does not exist"):
         Segmenter.from_pretrained("errseg-l", checkpoint=tmp_path / "absent.pth")
+
+
+def test_classes_follow_the_image_and_hold_on_to_the_frame_before(
+    random_lite: Segmenter, image: NDArray[np.uint8]
+) -> None:
+    encoded = random_lite.encode(Vocabulary.parse([f"word {number}" for number in range(9)]))
+    fixed = random_lite.segment([image], encoded)[0]
+    adaptive = random_lite.segment([image], encoded, min_share=0.2)[0]
+    assert 1 <= len(adaptive.selected) < len(fixed.selected) == 9
+    assert set(np.unique(adaptive.mask)) <= set(adaptive.selected.tolist())
+    loose = random_lite.segment([image], encoded, min_share=0.1)[0].selected
+    held = random_lite.segment([image], encoded, min_share=0.2, previous=[loose])[0].selected
+    assert held.tolist() == loose.tolist() != adaptive.selected.tolist()
+    first = random_lite.segment([image], encoded, min_share=0.2, previous=[None])[0].selected
+    assert first.tolist() == adaptive.selected.tolist()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"min_share": -0.1}, "min_share must be in 0..1"),
+        ({"min_share": float("nan")}, "min_share must be in 0..1"),
+        ({"min_share": 0.1, "previous": []}, "0 entries for 1 images"),
+        ({"min_share": 0.1, "previous": [np.array([3])]}, "pass None after a change of words"),
+        ({"min_share": 0.1, "previous": [np.array([-1])]}, "pass None after a change of words"),
+    ],
+)
+def test_wrong_shares_and_frames_before(
+    random_lite: Segmenter, image: NDArray[np.uint8], arguments: dict[str, Any], message: str
+) -> None:
+    encoded = random_lite.encode(Vocabulary.parse(["a", "b"]))
+    with pytest.raises(InputError, match=message):
+        random_lite.segment([image], encoded, **arguments)
+
+
+def test_the_way_to_resize_must_be_known() -> None:
+    with pytest.raises(InputError, match="resize must be one of stretch, letterbox, got 'crop'"):
+        Segmenter.from_pretrained(resize="crop")
+    with pytest.raises(InputError, match="min_share must be in 0..1, got 2"):
+        Segmenter.from_pretrained(min_share=2)
