@@ -28,7 +28,7 @@ class SegmentationResult:
     selected: NDArray[np.int64]
     """(K,) positions of the classes that the channel reduction kept, ascending."""
     logits: NDArray[np.float32]
-    """(K, h, w) of the kept classes before the sigmoid, at stride 4 of the image as the network saw it."""
+    """(K, h, w) of the kept classes before the sigmoid, at stride 4 of the network's input."""
 
     def class_confidence(self, name: str) -> NDArray[np.float32]:
         """(H, W) score of one class, 0..1; 0 everywhere for a class that the channel reduction dropped.

@@ -85,9 +85,7 @@ def _summary(segmenter: Segmenter, encoded: EncodedVocabulary, images: list[dict
         "model": segmenter.config.name,
         "device": str(segmenter.device),
         "input_size": list(segmenter.config.input_size),
-        "resize": segmenter.config.resize,
         "max_classes": segmenter.config.max_classes,
-        "min_share": segmenter.config.min_share,
         "vocabulary": encoded.vocabulary.to_strings(),
         "images": images,
     }

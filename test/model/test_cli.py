@@ -51,7 +51,7 @@ def test_segment_writes_what_the_interface_says(tmp_path: Path, picture: Path, l
     )
     saved = np.load(arrays)
     assert saved["text_embeddings"].shape == (5, 384) and saved["selected"].shape == (3,)
-    assert saved["logits"].shape == (3, 16, 22) and saved["mask"].shape == (50, 70)
+    assert saved["logits"].shape == (3, 16, 24) and saved["mask"].shape == (50, 70)
     mask = cv2.imread(str(out / "street_mask.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, saved["mask"])
     assert cv2.imread(str(out / "street_confidence.png"), cv2.IMREAD_UNCHANGED).shape == (50, 70)
@@ -60,7 +60,6 @@ def test_segment_writes_what_the_interface_says(tmp_path: Path, picture: Path, l
     result = json.loads((out / "result.json").read_text())
     assert result["vocabulary"] == ["road", "car, automobile", "sky", "tree", "traffic sign"]
     first, other = result["images"]
-    assert (result["resize"], result["min_share"]) == ("letterbox", 0)
     assert (first["height"], first["width"], other["height"], other["width"]) == (50, 70, 31, 17)
     assert sum(first["shares"].values()) == pytest.approx(1)
     assert first["selected"] == [list(first["scores"])[index] for index in saved["selected"]]
@@ -95,8 +94,6 @@ def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: 
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--device", "tpu"], "device must be"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--model", "sam"], "unknown model 'sam'"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--max-classes", "0"], "at least 1"),
-        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--min-share", "2"], "min_share must be in 0..1"),
-        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--resize", "crop"], "invalid choice: 'crop'"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c.pth"], "c.pth"),
         (["evaluate", "--dataset", "camvid", "--root", "nowhere"], "is no folder"),
         (["evaluate", "--dataset", "cityscapes", "--root", "."], "does not hold Cityscapes in a known layout"),
