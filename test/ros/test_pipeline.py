@@ -87,7 +87,7 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     pipelines = []
 
     def make(room: int = 100) -> tuple[Pipeline, Recorder]:
-        monkeypatch.setattr(Pipeline, "_measure_batch", lambda self: 3)
+        monkeypatch.setattr(Pipeline, "_warm_up", lambda self: 3)
         segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64))
         assert isinstance(segmenter, Recorder)
         segmenter.record(room)

@@ -6,7 +6,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,15 @@ from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.training.trainer import Trainer
 
 WriteRecipe = Callable[[Path, TrainingRecipe], Path]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the processes have: sums of more threads round differently, and the network's choices amplify that."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def gradients(recipe: TrainingRecipe, folder: Path) -> dict[str, torch.Tensor]:
