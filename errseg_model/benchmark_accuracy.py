@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from errseg_model.accuracy import Accuracy, crowded, measure
 from errseg_model.cli.files import write_json
@@ -20,7 +19,7 @@ from errseg_model.datasets import create_dataset
 from errseg_model.datasets.class_lists import packaged
 from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
-from errseg_model.factory import create_model
+from errseg_model.yaml_files import read_yaml
 
 WORDS = Path("config/evaluation")
 CROWDS = {150: ("ade20k_150", "ade20k_847"), 847: ("ade20k_847", "coco_stuff", "pascal_context_459")}
@@ -52,16 +51,13 @@ def _measure(arguments: argparse.Namespace) -> str:
     for title, file in (("other words", "other"), ("sealed words", "sealed")):
         if file != "sealed" or arguments.sealed:
             vocabularies[title] = rename(names, read_renaming(WORDS / f"camvid_{file}_words.yaml"))
-    same = [name for row in yaml.safe_load((WORDS / "camvid_same_things.yaml").read_text()) for name in row]
+    same = [name for row in read_yaml(WORDS / "camvid_same_things.yaml") for name in row]
     for size, lists in CROWDS.items():
         vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)
     measured = {title: measure(segmenter, dataset, vocabulary) for title, vocabulary in vocabularies.items()}
-    parameters = sum(
-        tensor.numel() for tensor in create_model(arguments.model, arguments.checkpoint).network.parameters()
-    )
     if arguments.json is not None:
         write_json(arguments.json, {title: _figures(accuracy) for title, accuracy in measured.items()})
-    return _table(measured, dataset.classes, parameters)
+    return _table(measured, dataset.classes, segmenter.parameter_count)
 
 
 def _figures(accuracy: Accuracy) -> dict[str, object]:

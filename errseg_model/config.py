@@ -70,6 +70,26 @@ class ModelConfig:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
+    def changed(
+        self,
+        *,
+        input_size: tuple[int, int] | None = None,
+        resize: str | None = None,
+        max_classes: int | None = None,
+        min_share: float | None = None,
+    ) -> ModelConfig:
+        """With what a user chose in place of the model's own; None leaves it. Raises InputError for a wrong one."""
+        changes: dict[str, Any] = {}
+        if input_size is not None:
+            changes["input_size"] = check_input_size(input_size)
+        if resize is not None:
+            changes["resize"] = check_resize(resize)
+        if max_classes is not None:
+            changes["max_classes"] = check_max_classes(max_classes)
+        if min_share is not None:
+            changes["min_share"] = check_min_share(min_share)
+        return dataclasses.replace(self, **changes)
+
 
 def list_models() -> tuple[str, ...]:
     """Names of the models that there is a configuration for."""
@@ -90,6 +110,13 @@ def check_resize(resize: str) -> str:
     if resize not in RESIZES:
         raise InputError(f"resize must be one of {', '.join(RESIZES)}, got {resize!r}")
     return resize
+
+
+def check_max_classes(max_classes: int) -> int:
+    """Return K. Raises InputError below 1."""
+    if max_classes < 1:
+        raise InputError(f"max_classes must be at least 1, got {max_classes}")
+    return max_classes
 
 
 def check_min_share(min_share: float) -> float:

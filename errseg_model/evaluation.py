@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
+from errseg_model.yaml_files import read_yaml
 
 WARM_UP = 2
 """Images segmented before the clock counts."""
@@ -126,10 +126,7 @@ def rename(vocabulary: Vocabulary, renamed: Mapping[str, VocabularyEntry]) -> Vo
 
 def read_renaming(path: str | Path) -> dict[str, VocabularyEntry]:
     """A YAML file `name: other words`. Raises InputError naming the file."""
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise InputError(f"{path} must be a YAML mapping of class names to other words (sky: heavens)")
     return {str(name): VocabularyEntry.parse(words) for name, words in content.items()}

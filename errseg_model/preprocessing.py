@@ -60,7 +60,7 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
         device: where the result lives.
 
     Returns:
-        (B, 3, h, w) float32 with (h, w) the `computed_size`.
+        (B, 3, h, w) float32 in channels_last, as the network's weights are, with (h, w) the `computed_size`.
     """
     mean, std = to_device(torch.tensor([config.mean, config.std]), device)[:, :, None, None]
     batch = []
@@ -76,4 +76,4 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
         )
         height, width = computed_size(fitted)
         batch.append(F.pad(resized, (0, width - fitted[1], 0, height - fitted[0])))
-    return torch.cat(batch)
+    return torch.cat(batch).contiguous(memory_format=torch.channels_last)

@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from errseg_model.backends.factory import check_backend, create_backend
-from errseg_model.config import check_input_size, check_min_share, check_resize
+from errseg_model.config import check_max_classes, check_min_share, model_config
 from errseg_model.errors import InputError
 from errseg_model.factory import Model, create_model
 from errseg_model.network.errseg import segment_batch
@@ -81,25 +80,24 @@ class Segmenter:
             min_share: 0..1; above 0 classes with a smaller share of the image are dropped although K has room (see
                 `network.crm.select_classes`). None takes the model's own.
             backend: what computes the network, one of `errseg_model.backends.names.BACKENDS`.
-            precision: float32, or bfloat16 where the backend has it.
+            precision: float32, or bfloat16 or float16 where device and backend have it.
 
         Raises:
             InputError: any of these is wrong; the message says what is expected.
         """
         chosen = resolve_device(device)
         check_backend(backend, chosen, precision)
-        changes: dict[str, Any] = {}
-        if input_size is not None:
-            changes["input_size"] = check_input_size(input_size)
-        if resize is not None:
-            changes["resize"] = check_resize(resize)
-        if max_classes is not None:
-            changes["max_classes"] = check_max_classes(max_classes)
-        if min_share is not None:
-            changes["min_share"] = check_min_share(min_share)
-        created = create_model(model, checkpoint)
-        created = dataclasses.replace(created, config=dataclasses.replace(created.config, **changes))
+        # Before the model is loaded: a wrong option should not cost that time.
+        config = model_config(model).changed(
+            input_size=input_size, resize=resize, max_classes=max_classes, min_share=min_share
+        )
+        created = dataclasses.replace(create_model(model, checkpoint), config=config)
         return cls(created, chosen, backend=backend, precision=precision)
+
+    @property
+    def parameter_count(self) -> int:
+        """Numbers that the network has learned; the text tower's are not among them."""
+        return sum(parameter.numel() for parameter in self._network.parameters())
 
     def encode(self, vocabulary: Vocabulary) -> EncodedVocabulary:
         """Text embeddings of a vocabulary; phrases seen before come from a cache. Thread safe."""
@@ -165,7 +163,7 @@ class Segmenter:
         for size, numbers in groups.items():
             output = segment_batch(
                 self._halves,
-                batches[size].contiguous(memory_format=torch.channels_last),
+                batches[size],
                 encoded.embeddings,
                 kept,
                 min_share=share,
@@ -196,13 +194,6 @@ def _membership(previous: Sequence[NDArray[np.int64] | None], images: int, class
             )
         row[torch.from_numpy(positions)] = True
     return member
-
-
-def check_max_classes(max_classes: int) -> int:
-    """Return K. Raises InputError below 1."""
-    if max_classes < 1:
-        raise InputError(f"max_classes must be at least 1, got {max_classes}")
-    return max_classes
 
 
 def resolve_device(name: str) -> torch.device:

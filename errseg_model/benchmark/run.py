@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -17,11 +15,11 @@ from errseg_model.benchmark.peak import PeakMemory
 from errseg_model.benchmark.report import Report
 from errseg_model.benchmark.stages import End, StagedHalves, network_stages
 from errseg_model.benchmark.subject import Subject
-from errseg_model.config import ModelConfig, check_min_share, check_resize
+from errseg_model.config import ModelConfig
 from errseg_model.factory import create_model
 from errseg_model.machine import machine_facts
 from errseg_model.network.errseg import ERRSeg, Halves
-from errseg_model.segmenter import check_max_classes, resolve_device
+from errseg_model.segmenter import resolve_device
 from errseg_model.timing import StageTimer
 
 WARM_UP = 3
@@ -60,13 +58,12 @@ def run_benchmark(options: Options) -> Report:
         torch.set_num_threads(options.threads)
     model = create_model(options.model, options.checkpoint, random_weights=options.random_weights).to(device)
     network = model.network.to(memory_format=torch.channels_last)
-    kept = model.config.max_classes if options.max_classes is None else check_max_classes(options.max_classes)
-    size = options.input_size or model.config.input_size
-    changes: dict[str, Any] = {"input_size": size, "max_classes": kept}
-    changes["min_share"] = check_min_share(options.min_share or 0.0)
-    if options.resize is not None:
-        changes["resize"] = check_resize(options.resize)
-    config = dataclasses.replace(model.config, **changes)
+    config = model.config.changed(
+        input_size=options.input_size,
+        resize=options.resize,
+        max_classes=options.max_classes,
+        min_share=options.min_share or 0.0,
+    )
     halves = create_backend(options.backend, network, config, device, options.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
         subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)

@@ -44,7 +44,7 @@ class Subject:
         """Segment the image. `end` is told where the stages outside `halves` end."""
         image = read_image(self._file)
         end(stages.DECODE)
-        batch = preprocess([image], self._config, self._device).contiguous(memory_format=torch.channels_last)
+        batch = preprocess([image], self._config, self._device)
         end(stages.PREPROCESS)
         size = image.shape[0], image.shape[1]
         output = segment_batch(

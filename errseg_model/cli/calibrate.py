@@ -39,12 +39,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out.suffix != ".safetensors":
         raise InputError(f"--out must be a .safetensors file, got {arguments.out}")
     dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
+    segmenter = load_segmenter(arguments)
     try:
-        calibration = fit_calibration(*sample_logits(load_segmenter(arguments), dataset))
+        calibration = fit_calibration(*sample_logits(segmenter, dataset))
     except ValueError as error:
         raise InputError(f"{arguments.root} ({arguments.split}): {error}") from None
     model = create_model(arguments.model, arguments.checkpoint)
-    before = measure(load_segmenter(arguments), dataset).reliability.expected_error()
+    before = measure(segmenter, dataset).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
     arguments.checkpoint = arguments.out
     after = measure(load_segmenter(arguments), dataset).reliability.expected_error()

@@ -62,9 +62,8 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out.exists() and not arguments.out.is_dir():
         raise InputError(f"--out {arguments.out} is a file: name a folder")
     model = create_model(arguments.model, arguments.checkpoint)
-    size = arguments.input_size or model.config.input_size
-    config = dataclasses.replace(model.config, input_size=size)
-    graphs = export_onnx(model.network, config, size)
+    config = model.config.changed(input_size=arguments.input_size)
+    graphs = export_onnx(model.network, config, config.input_size)
     agreement = check(model.network, config, graphs)
     names = ("encode.onnx", "fuse.onnx", "model.json")
     with whole_together(*(arguments.out / name for name in names)) as (encode, fuse, description):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from errseg_model.datasets.class_lists import ClassList
 from errseg_model.datasets.label_files import LabelFiles
 from errseg_model.datasets.reader import Dataset, Sample
 from errseg_model.datasets.specification import DatasetError, DatasetSpecification, Layout
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
+from errseg_model.yaml_files import read_yaml
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _VOID = (255, 65535)
@@ -53,10 +52,7 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
 
 def read_class_list(path: str | Path) -> ClassList:
     """A YAML file `id: name`; a name may be followed by synonyms. Raises DatasetError naming the file."""
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, error=DatasetError)
     if not isinstance(content, dict) or not content:
         raise DatasetError(f"{path} must be a YAML mapping of ids to names (7: road)")
     for label, name in content.items():

@@ -22,6 +22,13 @@ TERMS = ("entropy", "jaccard", "cost", "prototype")
 class Objective(nn.Module):
     """Network, text tower and losses as one module, so that a step of it can be spread over processes."""
 
+    known: Tensor
+    class_weights: Tensor
+    mean: Tensor
+    std: Tensor
+    prototypes: Tensor | None
+    prototype_names: Tensor | None
+
     def __init__(
         self,
         model: Model,
@@ -48,24 +55,22 @@ class Objective(nn.Module):
         self._number = {phrase: number for number, phrase in enumerate(dict.fromkeys(phrases))}
         known = torch.zeros(0) if self._learns_words else model.text_tower.embed(self._prompted(self._number)).clone()
         mean, std = torch.tensor(model.config.mean)[:, None, None], torch.tensor(model.config.std)[:, None, None]
-        constants = {"known": known, "class_weights": class_weights, "mean": mean, "std": std}
-        if prototypes is not None:
-            constants |= {"prototypes": prototypes[0], "prototype_names": prototypes[1]}
-        for name, constant in constants.items():
+        constants: dict[str, Tensor | None] = {"known": known, "class_weights": class_weights, "mean": mean, "std": std}
+        rows, names = prototypes or (None, None)
+        for name, constant in (constants | {"prototypes": rows, "prototype_names": names}).items():
             self.register_buffer(name, constant, persistent=False)
 
     def forward(self, images: Tensor, labels: Tensor, vocabulary: StepVocabulary) -> Tensor:
         """(terms,) of images (B, 3, h, w) uint8 and labels (B, h, w) int64."""
-        recipe, constants = self._recipe, dict(self.named_buffers(recurse=False))
-        pixels = ((images - constants["mean"]) / constants["std"]).contiguous(memory_format=torch.channels_last)
-        seen = labels.new_zeros(len(labels), len(constants["class_weights"]), dtype=torch.bool)
+        recipe, weights = self._recipe, self.class_weights
+        pixels = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        seen = labels.new_zeros(len(labels), len(weights), dtype=torch.bool)
         seen.scatter_(1, labels.flatten(1), True)
         classes = vocabulary.class_of
         present = seen[:, classes.clamp(min=0)] & (classes >= 0)
         # The reduction of every process keeps as many classes as that of one process with the whole batch would.
         kept = max(recipe.max_classes, int(self._processes.max(present.sum(1).max())))
         output = self.network(pixels, self.embed(vocabulary), kept, keep=present)
-        weights = constants["class_weights"]
         with torch.autocast(images.device.type, enabled=False):
             terms = [*segmentation_losses(output, labels, vocabulary, weights, recipe, self._processes)]
             zero = terms[0].new_zeros(())
@@ -80,16 +85,16 @@ class Objective(nn.Module):
         if self._learns_words:
             vectors = self.text_tower(self._prompted(phrases))
         else:
-            vectors = dict(self.named_buffers(recurse=False))["known"][[self._number[phrase] for phrase in phrases]]
+            vectors = self.known[[self._number[phrase] for phrase in phrases]]
         means = [vectors[[number[phrase] for phrase in entry]].mean(0) for entry in vocabulary.entries]
         embeddings = F.normalize(torch.stack(means), dim=1)
         return embeddings if vocabulary.shift is None else F.normalize(embeddings + vocabulary.shift, dim=1)
 
     def _prototype_loss(self, zero: Tensor) -> Tensor:
-        tower, constants = self.network.hsm.image_tower, dict(self.named_buffers(recurse=False))
-        if not isinstance(tower, EfficientNetLiteTower) or "prototypes" not in constants:
+        tower = self.network.hsm.image_tower
+        if not isinstance(tower, EfficientNetLiteTower) or self.prototypes is None or self.prototype_names is None:
             return zero
-        return prototype_loss(tower, constants["prototypes"], constants["prototype_names"])
+        return prototype_loss(tower, self.prototypes, self.prototype_names)
 
     def _prompted(self, phrases: Iterable[str]) -> list[str]:
         return [self._prompt.format(phrase) for phrase in phrases]

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from errseg_model.config import check_input_size
 from errseg_model.errors import InputError
+from errseg_model.yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -104,10 +103,7 @@ class TrainingRecipe:
     @classmethod
     def read(cls, path: str | Path) -> TrainingRecipe:
         """Read a YAML file. Raises InputError: not readable, or fields that are missing, unknown or of a wrong kind."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"recipe {path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml(path, "recipe")
         try:
             recipe: TrainingRecipe = _parse(content, cls, "the recipe")
         except InputError as error:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-import yaml
 from torch import Tensor
 
 from errseg_model.errors import InputError
@@ -18,6 +17,7 @@ from errseg_model.text.tower import TextTower
 from errseg_model.training.prototypes import embed_imagenet_names, imagenet_names
 from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.vocabulary import VocabularyEntry
+from errseg_model.yaml_files import read_yaml
 
 NO_CLASS = -1
 """Stands for 'names nothing that is labelled'; never equal to a label."""
@@ -65,10 +65,7 @@ class Words:
     @classmethod
     def read(cls, path: str | Path, classes: Sequence[str], held_out: Sequence[str]) -> Words:
         """A YAML file with `synonyms` of every class and `related` phrases of some. Raises InputError."""
-        try:
-            content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"words {path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml(path, "words")
         synonyms, related = (_lists(content, key, path) for key in ("synonyms", "related"))
         if missing := [name for name in classes if not synonyms.get(name)]:
             raise InputError(f"words {path} have no synonyms of {', '.join(missing)}")

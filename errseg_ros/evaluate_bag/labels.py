@@ -11,11 +11,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from errseg_model.errors import ImageError, InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
+from errseg_model.yaml_files import read_yaml
 from errseg_ros.image_decoding import ids_from_image, rgb_from_image
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
@@ -132,10 +132,7 @@ def _place(entry: VocabularyEntry, places: Mapping[str, int], none: int) -> int:
 
 
 def _read_mapping(path: Path, expected: str) -> dict[Any, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict) or not content:
         raise InputError(f"{path} must be {expected}")
     return content

@@ -1,0 +1,29 @@
+"""YAML files that a user names: the content, or one line that says which file it is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from errseg_model import InputError
+from errseg_model.datasets.specification import DatasetError
+from errseg_model.yaml_files import read_yaml
+
+
+def test_the_content_is_returned(tmp_path: Path) -> None:
+    (tmp_path / "words.yaml").write_text("sky: [heavens, 'été']\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "words.yaml") == {"sky": ["heavens", "été"]}
+
+
+@pytest.mark.parametrize("content", [b"sky: [", b"\xff\xfe\xff", None], ids=["broken", "not UTF-8", "absent"])
+def test_a_file_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "words.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError) as plain:
+        read_yaml(path)
+    assert str(plain.value).startswith(f"{path} cannot be read as YAML: ") and "\n" not in str(plain.value)
+    with pytest.raises(DatasetError) as named:
+        read_yaml(path, "labels", DatasetError)
+    assert str(named.value) == f"labels {plain.value}"
