@@ -103,6 +103,15 @@ class Segmenter:
         """Text embeddings of a vocabulary; phrases seen before come from a cache. Thread safe."""
         return EncodedVocabulary(vocabulary, self._text.encode(vocabulary))
 
+    @torch.inference_mode()
+    def embed_image(self, image: NDArray[np.uint8]) -> Tensor:
+        """Unit vectors (C, h / 16, w / 16) of an image (H, W, 3) uint8 RGB, on `device`: what words are compared with.
+
+        (h, w) is the `computed_size`: with `letterbox` the padding has vectors too. Raises ImageError.
+        """
+        dense: Tensor = self._halves.encode(preprocess([image], self.config, self.device)).dense.stride16[0]
+        return dense
+
     def set_vocabulary(self, entries: Iterable[str] | Vocabulary) -> None:
         """Choose what later images are segmented into. Raises VocabularyError; then nothing changes."""
         vocabulary = entries if isinstance(entries, Vocabulary) else Vocabulary.parse(entries)
