@@ -79,7 +79,8 @@ class Segmenter:
             max_classes: K of the channel reduction; None takes the model's own.
             min_share: 0..1; above 0 classes with a smaller share of the image are dropped although K has room (see
                 `network.crm.select_classes`). None takes the model's own.
-            backend: what computes the network, one of `errseg_model.backends.names.BACKENDS`.
+            backend: what computes the network, one of `errseg_model.backends.names.BACKENDS`. All but `pytorch` get
+                ready for a size of the network's input with the first image of it, which takes from seconds to minutes.
             precision: float32, or bfloat16 or float16 where device and backend have it.
 
         Raises:

@@ -23,14 +23,11 @@ class Engine(Protocol):
 class ExportedHalves(GraphHalves):
     """Exports and loads a pair of graphs for an input size when its first image comes. Thread safe."""
 
-    def __init__(
-        self, export: Callable[[tuple[int, int]], OnnxGraphs], load: Callable[[bytes], Engine], size: tuple[int, int]
-    ) -> None:
-        """`export` makes the graphs of an input size, `load` an engine of one graph; `size` is made ready at once."""
+    def __init__(self, export: Callable[[tuple[int, int]], OnnxGraphs], load: Callable[[bytes], Engine]) -> None:
+        """`export` makes the graphs of an input size, `load` an engine of one graph."""
         self._export, self._load = export, load
         self._lock = threading.Lock()
         self._engines: dict[tuple[int, int], tuple[Engine, Engine]] = {}
-        self._pair(size)
 
     def run_encode(self, images: Tensor) -> Sequence[Tensor]:
         """See `GraphHalves`."""

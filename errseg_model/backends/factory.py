@@ -1,4 +1,8 @@
-"""`create_backend`: the one way to something that computes the network's halves."""
+"""`create_backend`: the one way to something that computes the network's halves.
+
+What a backend prepares for a size of input (an export, a compilation) it prepares with the first image of that size,
+as the size can follow the image's aspect ratio. What is wrong with the backend itself is told when it is created.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,13 @@ def create_backend(
         name: pytorch (the network itself), compiled (`torch.compile`), onnxruntime (on the CPU or CUDA), tensorrt
             (ONNX Runtime with TensorRT) or openvino (CPU).
         network: in evaluation mode, on `device`.
-        config: of its model; graphs for `input_size` are made at once, those of other sizes when they come.
+        config: of its model.
         device: a CPU or a CUDA device.
         precision: float32, bfloat16 (pytorch, compiled, openvino) or float16 (pytorch and compiled, on CUDA). It is
             set in the network itself.
 
     Raises:
-        InputError: no such backend, not for this device or precision, or a package that it needs is missing.
+        InputError: no such backend, not for this device, processor or precision, or a package that it needs is missing.
     """
     check_backend(name, device, precision)
     if name in HALF_PRECISION and precision != "float32":
@@ -43,24 +47,26 @@ def create_backend(
         return CompiledHalves(network, device)
     # These and the packages they need only for those who ask for them.
     from errseg_model.backends.exported import Engine, ExportedHalves
-    from errseg_model.backends.onnx_export import export_onnx, require
+    from errseg_model.backends.onnx_export import export_onnx, require, require_exporter
 
     if name == "openvino":
-        from errseg_model.backends.openvino import OpenVinoEngine
+        from errseg_model.backends.openvino import OpenVinoEngine, open_core
 
-        require("openvino", "backend 'openvino'")
+        open_core(precision)
 
         def load(model: bytes) -> Engine:
             return OpenVinoEngine(model, precision)
     else:
-        from errseg_model.backends.onnx_runtime import OnnxRuntimeEngine
+        from errseg_model.backends.onnx_runtime import OnnxRuntimeEngine, choose_providers
 
         require("onnxruntime", f"backend {name!r}", "onnxruntime-gpu" if device.type == "cuda" else None)
+        choose_providers(device, tensorrt=name == "tensorrt")
 
         def load(model: bytes) -> Engine:
             return OnnxRuntimeEngine(model, device, tensorrt=name == "tensorrt")
 
-    return ExportedHalves(functools.partial(export_onnx, network, config), load, config.input_size)
+    require_exporter()
+    return ExportedHalves(functools.partial(export_onnx, network, config), load)
 
 
 def check_backend(name: str, device: torch.device, precision: str = "float32") -> None:

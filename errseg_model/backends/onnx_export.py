@@ -52,8 +52,7 @@ def export_onnx(network: ERRSeg, config: ModelConfig, size: tuple[int, int]) -> 
     Raises:
         InputError: the packages that export are missing.
     """
-    for package in ("onnx", "onnxscript"):
-        require(package, "an export to ONNX")
+    require_exporter()
     device = next(network.parameters()).device
     batch, classes = Dim("batch", min=1), Dim("classes", min=1)
     images = torch.zeros(_EXAMPLE_BATCH, 3, *size, device=device)
@@ -70,6 +69,12 @@ def export_onnx(network: ERRSeg, config: ModelConfig, size: tuple[int, int]) -> 
             encode=_export(encode, (images,), ENCODE_INPUTS, ENCODE_OUTPUTS, ({0: batch},)),
             fuse=_export(FuseGraph(network), inputs, FUSE_INPUTS, FUSE_OUTPUTS, (*kept[:2], kept[2], tuple(shared))),
         )
+
+
+def require_exporter() -> None:
+    """Raises InputError when the packages that export are missing."""
+    for package in ("onnx", "onnxscript"):
+        require(package, "an export to ONNX")
 
 
 def require(package: str, purpose: str, install: str | None = None) -> ModuleType:

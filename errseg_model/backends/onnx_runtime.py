@@ -28,7 +28,7 @@ class OnnxRuntimeEngine:
         # Threads that spin for work would hold up PyTorch's, which come next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors
-        providers = _providers(device, set(runtime.get_available_providers()), tensorrt=tensorrt)
+        providers = choose_providers(device, tensorrt=tensorrt)
         self._session: Any = runtime.InferenceSession(model, options, providers=providers)
         wanted = providers[0][0]
         if wanted not in self._session.get_providers():  # its libraries do not load: it goes on without a word
@@ -55,8 +55,9 @@ class OnnxRuntimeEngine:
         return [torch.utils.dlpack.from_dlpack(value._ortvalue) for value in binding.get_outputs()]
 
 
-def _providers(device: torch.device, there: set[str], *, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:
-    """Names and options, the wanted one first."""
+def choose_providers(device: torch.device, *, tensorrt: bool) -> list[tuple[str, dict[str, Any]]]:
+    """Names and options, the wanted one first. Raises InputError when package or provider is missing."""
+    there = require("onnxruntime", "backend 'onnxruntime'").get_available_providers()
     wanted = [CPU] if device.type == "cpu" else [*([TENSORRT] if tensorrt else []), CUDA]
     if missing := [name for name in wanted if name not in there]:
         raise InputError(

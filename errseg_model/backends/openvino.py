@@ -19,10 +19,7 @@ class OpenVinoEngine:
 
     def __init__(self, model: bytes, precision: str) -> None:
         """Raises InputError when the package is missing or the processor has no such precision."""
-        openvino = require("openvino", "backend 'openvino'")
-        core = openvino.Core()
-        if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise InputError("this processor does not compute in bfloat16 (AVX512_BF16 or AMX): use precision float32")
+        core = open_core(precision)
         options = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -35,3 +32,11 @@ class OpenVinoEngine:
         arrays = [tensor.float().contiguous().numpy() for tensor in inputs]
         outputs = self._request.infer(arrays, share_inputs=True)
         return [torch.from_numpy(array) for array in outputs.values()]
+
+
+def open_core(precision: str) -> Any:
+    """OpenVINO's Core. Raises InputError when the package is missing or the processor has no such precision."""
+    core = require("openvino", "backend 'openvino'").Core()
+    if precision == "bfloat16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise InputError("this processor does not compute in bfloat16 (AVX512_BF16 or AMX): use precision float32")
+    return core

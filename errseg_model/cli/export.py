@@ -86,9 +86,7 @@ def check(network: ERRSeg, config: ModelConfig, graphs: OnnxGraphs) -> Agreement
     from errseg_model.backends.onnx_runtime import OnnxRuntimeEngine
 
     device = torch.device("cpu")
-    exported = ExportedHalves(
-        lambda _: graphs, lambda graph: OnnxRuntimeEngine(graph, device, tensorrt=False), config.input_size
-    )
+    exported = ExportedHalves(lambda _: graphs, lambda graph: OnnxRuntimeEngine(graph, device, tensorrt=False))
     agreement = Agreement(max_difference=0.0, mask_agreement=1.0)
     for batch, classes in CHECKED:
         agreement = agreement.worse(compare(network, exported, config, batch, classes))

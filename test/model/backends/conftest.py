@@ -46,11 +46,11 @@ def computed_by(lite: Model, lite_graphs: OnnxGraphs) -> Callable[[str], Halves]
         if name not in made:
             if name == "onnxruntime":
                 load = lambda graph: OnnxRuntimeEngine(graph, CPU, tensorrt=False)  # noqa: E731
-                made[name] = ExportedHalves(export, load, lite.config.input_size)
+                made[name] = ExportedHalves(export, load)
             elif name.startswith("openvino"):
                 precision = "bfloat16" if name.endswith("bfloat16") else "float32"
                 load = lambda graph: OpenVinoEngine(graph, precision)  # noqa: E731
-                made[name] = ExportedHalves(export, load, lite.config.input_size)
+                made[name] = ExportedHalves(export, load)
             else:
                 made[name] = create_backend(name, lite.network, lite.config, CPU)
         return made[name]

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import sys
 
+import onnxruntime
 import pytest
 import torch
 
 from errseg_model import InputError, Segmenter
 from errseg_model.backends.factory import check_backend, create_backend
-from errseg_model.backends.onnx_runtime import CPU, CUDA, TENSORRT, _providers
-from errseg_model.backends.openvino import OpenVinoEngine
+from errseg_model.backends.onnx_runtime import CPU, CUDA, TENSORRT, choose_providers
 from errseg_model.factory import Model
 
 CUDA_1 = torch.device("cuda:1")
@@ -55,22 +55,23 @@ def test_a_missing_compiler_is_named(lite: Model, monkeypatch: pytest.MonkeyPatc
         create_backend("compiled", lite.network, lite.config, torch.device("cpu"))
 
 
-def test_a_processor_without_bfloat16_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_without_bfloat16_is_named(lite: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     import openvino
 
     monkeypatch.setattr(openvino.Core, "get_property", lambda *_: ["FP32"])
     with pytest.raises(InputError, match="use precision float32"):
-        OpenVinoEngine(b"", "bfloat16")
+        create_backend("openvino", lite.network, lite.config, torch.device("cpu"), "bfloat16")
 
 
-def test_providers_follow_the_device() -> None:
-    there = {CPU, CUDA, TENSORRT}
-    assert _providers(torch.device("cpu"), there, tensorrt=False) == [(CPU, {})]
-    assert _providers(CUDA_1, there, tensorrt=False) == [(CUDA, {"device_id": 1})]
-    assert _providers(CUDA_1, there, tensorrt=True) == [(TENSORRT, {"device_id": 1}), (CUDA, {"device_id": 1})]
+def test_providers_follow_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU, CUDA, TENSORRT])
+    assert choose_providers(torch.device("cpu"), tensorrt=False) == [(CPU, {})]
+    assert choose_providers(CUDA_1, tensorrt=False) == [(CUDA, {"device_id": 1})]
+    assert choose_providers(CUDA_1, tensorrt=True) == [(TENSORRT, {"device_id": 1}), (CUDA, {"device_id": 1})]
 
 
-@pytest.mark.parametrize("tensorrt", [True, False])
-def test_an_onnxruntime_without_cuda_is_named(tensorrt: bool) -> None:
+@pytest.mark.parametrize("name", ["onnxruntime", "tensorrt"])
+def test_an_onnxruntime_without_cuda_is_named(lite: Model, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU])
     with pytest.raises(InputError, match="onnxruntime-gpu"):
-        _providers(CUDA_1, {CPU}, tensorrt=tensorrt)
+        create_backend(name, lite.network, lite.config, CUDA_1)
