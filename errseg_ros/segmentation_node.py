@@ -87,6 +87,13 @@ class SegmentationNode(LifecycleNode):
         """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
         return self._pipeline is None or self._pipeline.stop(timeout)
 
+    def destroy_node(self) -> None:
+        """Leave the middleware for good, as `Node.destroy_node` does."""
+        super().destroy_node()
+        # rclpy leaves it to the garbage collector, which a process that ends does not wait for; until then the
+        # middleware keeps its segment in /dev/shm, tens of MB that nobody would remove.
+        self._state_machine.destroy_when_not_in_use()
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Fails, and changes nothing, when checkpoint, device or vocabulary are wrong."""
         return self._transition("configure", "inactive", self._configure)
@@ -149,7 +156,8 @@ class SegmentationNode(LifecycleNode):
         height, width = values.input_size
         self.get_logger().info(
             f"model {values.model} ({values.checkpoint or 'its own weights'}) on {segmenter.device}, "
-            f"input {height} x {width}, {len(values.vocabulary)} classes, max_classes {values.max_classes}"
+            f"input {height} x {width} ({values.resize}), {len(values.vocabulary)} classes, "
+            f"max_classes {values.max_classes}, min_share {values.min_share}"
         )
 
     def _activate(self) -> None:
@@ -209,6 +217,7 @@ class SegmentationNode(LifecycleNode):
                 "vocabulary version": str(labels.version if labels else 0),
                 "classes": str(len(values.vocabulary)),
                 "max_classes": str(values.max_classes),
+                "min_share": str(values.min_share),
                 "confidence_threshold": str(values.confidence_threshold),
             },
         )
@@ -221,7 +230,9 @@ def _load(values: Values) -> Segmenter:
             checkpoint=values.checkpoint or None,
             device=values.device,
             input_size=values.input_size,
+            resize=values.resize,
             max_classes=values.max_classes,
+            min_share=values.min_share,
             backend=values.backend,
             precision=values.precision,
         )

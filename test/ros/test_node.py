@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,3 +61,18 @@ def test_a_signal_ends_it_although_an_image_and_new_names_are_being_computed(
         status, _ = node.end(number)
         assert (status, "Traceback" in node.log()) == (0, False), node.log()
         assert time.monotonic() - start < END_SECONDS
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("autostart", ["true", "false"])
+def test_its_end_leaves_no_shared_memory_behind(
+    start_node: Callable[..., Any], autostart: str, number: signal.Signals
+) -> None:
+    with start_node(autostart=autostart) as node:
+        node.wait_for_log("ready" if autostart == "true" else "waiting to be configured")
+        maps = Path(f"/proc/{node.process.pid}/maps").read_text()
+        segments = {Path(found) for found in re.findall(r"/dev/shm/fastdds_[0-9a-f]+$", maps, re.MULTILINE)}
+        assert segments and all(segment.exists() for segment in segments)
+        status, _ = node.end(number)
+        assert status == 0
+        assert not [segment for segment in segments if segment.exists()]
