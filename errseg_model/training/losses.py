@@ -85,17 +85,19 @@ def cost_loss(
 ) -> Tensor:
     """Cross-entropy of the cost maps themselves at both strides, so that the CRM can rely on them.
 
-    A related word does not compete where its relative stands.
+    What a place should say is the weighted share of each class in it: a pole that fills a fifth of a place still gets
+    votes. A related word does not compete where its relative stands.
     """
+    pixels = F.one_hot(labels, len(weights)).permute(0, 3, 1, 2) * weights[:, None, None]
+    named = vocabulary.class_of >= 0
     total = torch.zeros((), device=labels.device)
     for maps in (output.cost.stride16.float(), output.cost.stride32.float()):
-        stride = labels.shape[1] // maps.shape[2]
-        coarse = labels[:, stride // 2 :: stride, stride // 2 :: stride]
-        void = weights[coarse] == 0
-        related = coarse[:, None] == vocabulary.relative_of[None, :, None, None]
-        maps = maps.masked_fill(related, LOWEST_COSINE)
-        entropy = F.cross_entropy(
-            maps / COST_TEMPERATURE, coarse.masked_fill(void, -100), ignore_index=-100, reduction="sum"
-        )
-        total = total + processes.mean(entropy, (~void).sum())
+        shares = F.avg_pool2d(pixels, labels.shape[1] // maps.shape[2])
+        mass = shares.sum(1, keepdim=True)
+        counts = mass > 0
+        shares = shares / torch.where(counts, mass, 1)
+        target = shares[:, vocabulary.class_of.clamp(min=0)] * named[:, None, None]
+        related = (shares[:, vocabulary.relative_of.clamp(min=0)] > 0) & (vocabulary.relative_of >= 0)[:, None, None]
+        entropy = F.cross_entropy(maps.masked_fill(related, LOWEST_COSINE) / COST_TEMPERATURE, target, reduction="sum")
+        total = total + processes.mean(entropy, counts.sum())
     return total / 2

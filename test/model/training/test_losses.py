@@ -91,6 +91,25 @@ def test_a_related_word_does_not_compete_in_the_cost_maps_where_its_relative_sta
     assert (cost_loss(output, labels, vocabulary, WEIGHTS, Processes()) > 0.5) == costs
 
 
+@pytest.mark.parametrize(("wanted", "other"), [(1, 0), (0, 1)])
+def test_a_rare_class_gets_the_votes_of_places_that_it_fills_in_part(
+    vocabulary: StepVocabulary, wanted: int, other: int
+) -> None:
+    """A column of one pixel in places of four: a quarter of each place, and eight times the weight."""
+    labels = torch.full((1, 8, 8), other)
+    labels[:, :, ::4] = wanted
+    weights = torch.tensor([1.0, 1.0, 0.0])
+    weights[wanted] = 8.0
+    maps = torch.full((1, 4, 2, 2), -1.0)
+    costs = []
+    for best in (wanted, other):
+        said = maps.clone()
+        said[:, best] = 0.0
+        output = ERRSegOutput(maps[:, :1], torch.tensor([[0]]), CostMaps(said, said))
+        costs.append(cost_loss(output, labels, vocabulary, weights, Processes()))
+    assert costs[0] < 0.6 * costs[1]
+
+
 def test_a_mean_over_processes_is_that_of_all_their_pixels() -> None:
     """Two processes with 30 of 10 and 10 of 30: the average of their shares, as of gradients, is 40 / 40."""
     shares = [
