@@ -48,9 +48,9 @@ def _measure(arguments: argparse.Namespace) -> str:
     segmenter = load_segmenter(arguments)
     names = dataset.vocabulary
     vocabularies = {"CamVid's names": names}
-    for title, file in (("other words", "other"), ("sealed words", "sealed")):
-        if file != "sealed" or arguments.sealed:
-            vocabularies[title] = rename(names, read_renaming(WORDS / f"camvid_{file}_words.yaml"))
+    for words in ("other", "opened", "sealed"):
+        if words != "sealed" or arguments.sealed:
+            vocabularies[f"{words} words"] = rename(names, read_renaming(WORDS / f"camvid_{words}_words.yaml"))
     same = [name for row in read_yaml(WORDS / "camvid_same_things.yaml") for name in row]
     for size, lists in CROWDS.items():
         vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)
