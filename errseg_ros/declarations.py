@@ -9,7 +9,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.parameter import Parameter
 
 from errseg_model.backends.names import BACKENDS, PRECISIONS
-from errseg_model.config import list_models
+from errseg_model.config import RESIZES, list_models
 from errseg_ros.class_ids import CAPACITIES
 from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
 
@@ -102,12 +102,34 @@ DECLARATIONS = (
         "Size [height, width] that images are resized to, multiples of 32; the model's own by default",
     ),
     Declaration(
+        "resize",
+        Parameter.Type.STRING,
+        None,
+        "letterbox keeps the aspect ratio of images, stretch does not; the model's own by default",
+        choices=RESIZES,
+    ),
+    Declaration(
+        "image_size",
+        Parameter.Type.INTEGER_ARRAY,
+        [720, 1280],
+        "Size [height, width] of the cameras' images that the node gets ready for at start; the first image of "
+        "another size may take longer",
+    ),
+    Declaration(
         "max_classes",
         Parameter.Type.INTEGER,
         None,
         "K of the channel reduction: classes looked at closely in an image; the model's own by default",
         at_run_time=True,
         bounds=(1, MAX_CLASSES_LIMIT),
+    ),
+    Declaration(
+        "min_share",
+        Parameter.Type.DOUBLE,
+        None,
+        "Share of an image's counts below which a class is not among the K; 0.0 keeps K; the model's own by default",
+        at_run_time=True,
+        bounds=(0.0, 1.0),
     ),
     Declaration(
         "confidence_threshold",

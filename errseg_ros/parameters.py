@@ -16,6 +16,10 @@ from errseg_model import InputError, Vocabulary
 from errseg_model.config import check_input_size, model_config
 from errseg_ros.declarations import DECLARATIONS, LONGEST_SECONDS, Declaration
 from errseg_ros.diagnostics import Thresholds
+from errseg_ros.image_decoding import MAX_PIXELS
+
+LONGEST_SIDE = 32768
+"""Of `image_size`, in pixels."""
 
 _SHOWN_CHARACTERS = 60
 _CAMERA = re.compile(r"[A-Za-z]\w*(/[A-Za-z]\w*)*", re.ASCII)
@@ -40,7 +44,10 @@ class Values:
     cameras: tuple[str, ...]
     image_transport: str
     input_size: tuple[int, int]
+    resize: str
+    image_size: tuple[int, int]
     max_classes: int
+    min_share: float
     confidence_threshold: float
     mask_encoding: str
     class_confidence_encoding: str
@@ -95,7 +102,12 @@ class Parameters:
         model = self._declare_one("model")
         config = _checked("model", model, model_config)
         file = self._declare_one("vocabulary_file")
-        own: dict[str, Any] = {"input_size": list(config.input_size), "max_classes": config.max_classes}
+        own: dict[str, Any] = {
+            "input_size": list(config.input_size),
+            "resize": config.resize,
+            "max_classes": config.max_classes,
+            "min_share": config.min_share,
+        }
         stored: dict[str, Any] = {"model": model, "vocabulary_file": file}
         if file:
             vocabulary = Vocabulary.read(file)
@@ -169,9 +181,12 @@ def _values(stored: dict[str, Any]) -> Values:
             )
         if cameras.count(camera) > 1:
             raise ParameterError(f"parameter cameras: {camera!r} is there twice")
-    input_size = _checked("input_size", tuple(stored["input_size"]), check_input_size)
+    sizes = {
+        name: _checked(name, tuple(stored[name]), check)
+        for name, check in (("input_size", check_input_size), ("image_size", _check_image_size))
+    }
     changeable = {name: _checked(name, stored[name], check) for name, check in _CHECKS.items()}
-    return _check_together(Values(**{**stored, **changeable, "cameras": cameras, "input_size": input_size}))
+    return _check_together(Values(**{**stored, **changeable, **sizes, "cameras": cameras}))
 
 
 def _changed(values: Values, changes: dict[str, Any]) -> Values:
@@ -196,6 +211,15 @@ def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:
         raise ParameterError(f"parameter {name}: {error}") from None
 
 
+def _check_image_size(size: tuple[int, ...]) -> tuple[int, int]:
+    """Raises ParameterError for a size that no image that is answered has."""
+    if len(size) != 2 or not all(1 <= side <= LONGEST_SIDE for side in size) or size[0] * size[1] > MAX_PIXELS:
+        raise ParameterError(
+            f"expected [height, width] of 1 to {LONGEST_SIDE} each and at most {MAX_PIXELS} pixels, got {list(size)}"
+        )
+    return size[0], size[1]
+
+
 def _check_from_0_to(last: float) -> Callable[[float], float]:
     def check(number: float) -> float:
         # rclpy lets NaN through, and what is next to a bound.
@@ -210,6 +234,7 @@ def _check_from_0_to(last: float) -> Callable[[float], float]:
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "vocabulary": Vocabulary.parse,
     "max_classes": lambda count: count,  # rclpy has checked its bounds
+    "min_share": _check_from_0_to(1.0),
     "confidence_threshold": _check_from_0_to(1.0),
     "latency_warn_ms": _check_from_0_to(1000 * LONGEST_SECONDS),
     "latency_error_ms": _check_from_0_to(1000 * LONGEST_SECONDS),

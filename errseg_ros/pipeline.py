@@ -17,9 +17,10 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_model import SegmentationResult, Segmenter
+from errseg_model import EncodedVocabulary, SegmentationResult, Segmenter, Vocabulary
 from errseg_model.errors import ImageError
 from errseg_model.memory import give_back_memory
+from errseg_model.preprocessing import computed_size, fitted_size, image_size
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
 from errseg_ros.batches import fastest_batch, in_batches
@@ -68,6 +69,16 @@ class _Answer:
     stages: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The classes that the channel reduction kept in a camera's last image."""
+
+    encoded: EncodedVocabulary
+    """What they were chosen from: under other words `selected` means other classes."""
+    selected: NDArray[np.int64]
+    """(K,) positions in the vocabulary."""
+
+
 class Pipeline:
     """Segments the newest image of each camera under the vocabulary in force, while it is active.
 
@@ -90,6 +101,7 @@ class Pipeline:
             history=history,
             source=source,
             max_classes=values.max_classes,
+            min_share=values.min_share,
             confidence_threshold=values.confidence_threshold,
         )
         self._faults = FaultLog(lambda text: node.get_logger().error(text))
@@ -101,6 +113,8 @@ class Pipeline:
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
+        self._kept: dict[str, _Kept] = {}  # of each camera; the worker's thread alone changes it while it computes
+        self._prepared: set[tuple[int, int]] = set()  # sizes of the network's input
         self._worker = Worker(self._answer, self._take_terms, self._on_error, self._warm_up())
         self._worker.start()
         self._worker.notify()
@@ -121,6 +135,7 @@ class Pipeline:
             values.vocabulary,
             source=source,
             max_classes=values.max_classes,
+            min_share=values.min_share,
             confidence_threshold=values.confidence_threshold,
         ):
             self._worker.notify()
@@ -148,6 +163,7 @@ class Pipeline:
         while self._images:
             self._node.destroy_subscription(self._images.pop())
         self._worker.pause()
+        self._kept.clear()  # what a camera saw before may be long ago
 
     def close(self) -> None:
         """End all that there is; needs `deactivate` before."""
@@ -199,13 +215,17 @@ class Pipeline:
         return _Picture(camera, received.message.header, image, stages)
 
     def _segment(self, terms: Terms, pictures: Sequence[_Picture]) -> list[_Answer]:
+        for picture in pictures:
+            self._announce(picture)
         timer = StageTimer(self.device)
         try:
             results = self._segmenter.segment(
                 [picture.image for picture in pictures],
                 terms.encoded,
                 max_classes=terms.max_classes,
+                min_share=terms.min_share,
                 confidence_threshold=terms.labels.threshold,
+                previous=[self._previous(picture.camera, terms.encoded) for picture in pictures],
                 timer=timer,
             )
         except torch.cuda.OutOfMemoryError:
@@ -216,7 +236,31 @@ class Pipeline:
                     f"{self._worker.batch} at a time from now on"
                 )
             raise
+        for picture, result in zip(pictures, results, strict=True):
+            self._kept[picture.camera] = _Kept(terms.encoded, result.selected)
         return [_Answer(result, timer.seconds()) for result in results]
+
+    def _previous(self, camera: str, encoded: EncodedVocabulary) -> NDArray[np.int64] | None:
+        """The classes of the camera's image before, where it was under the same words."""
+        kept = self._kept.get(camera)
+        return kept.selected if kept is not None and kept.encoded is encoded else None
+
+    def _announce(self, picture: _Picture) -> None:
+        """Log what the first image of another size than `image_size` waits for."""
+        size = self._input_size(picture.image)
+        if size in self._prepared:
+            return
+        self._prepared.add(size)
+        if self._values.backend != "pytorch":  # which needs no preparation
+            height, width = image_size(picture.image)
+            self._node.get_logger().warning(
+                f"images of {picture.camera} are {height} x {width}: backend {self._values.backend} gets ready for an "
+                f"input of {size[0]} x {size[1]}, and images wait; image_size [{height}, {width}] does that at start"
+            )
+
+    def _input_size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
+        """(height, width) of what the network computes for an image."""
+        return computed_size(fitted_size(image_size(image), self._segmenter.config))
 
     def _publish(self, picture: _Picture, answer: _Answer, terms: Terms) -> None:
         start = time.perf_counter()
@@ -226,16 +270,21 @@ class Pipeline:
         self.monitors[picture.camera].answer(stages, self._age(picture.header))
 
     def _warm_up(self) -> int:
-        """Have what backends prepare for the input's size done before the first camera's image comes.
+        """Have what backends prepare for images of `image_size` done before the first camera's image comes.
 
         Returns how many cameras' images are computed together.
         """
-        image = np.zeros((*self._segmenter.config.input_size, 3), np.uint8)
+        image = np.zeros((*self._values.image_size, 3), np.uint8)
+        self._prepared.add(self._input_size(image))
         encoded = self._segmenter.encode(self._values.vocabulary)
 
         def compute(size: int) -> None:
-            self._segmenter.segment([image] * size, encoded)
+            self._segmenter.segment([image] * size, encoded, min_share=0.0)  # K classes, as it is an empty image
 
+        if self._values.backend == "compiled":  # PyTorch compiles a single class apart, and later words may be one
+            pair = self._segmenter.encode(Vocabulary.parse(["one", "two"]))
+            for kept in (1, 2):
+                self._segmenter.segment([image], pair, max_classes=kept, min_share=0.0)
         if self.device.type == "cpu":  # measured: several are no faster, and the first answer waits for the last image
             compute(1)
             return 1

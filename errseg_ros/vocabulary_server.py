@@ -49,6 +49,7 @@ class Terms:
     labels: Labels
     encoded: EncodedVocabulary
     max_classes: int
+    min_share: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class VocabularyServer:
         history: History,
         source: str,
         max_classes: int,
+        min_share: float,
         confidence_threshold: float,
     ) -> None:
         """Encode the first vocabulary: version 1, or where `history` goes on. Raises ClassIdsExhausted."""
@@ -84,7 +86,7 @@ class VocabularyServer:
         before = history.labels
         version = 1 if before is None else before.version + (vocabulary != before.vocabulary)
         labels = Labels(vocabulary, ids, capacity, version, source, confidence_threshold)
-        self._terms = Terms(labels, encode(vocabulary), max_classes)
+        self._terms = Terms(labels, encode(vocabulary), max_classes, min_share)
         self._unpublished = [labels]
         self._changing = threading.Lock()  # one change after the other
         self._swap = threading.Lock()  # held for assignments only
@@ -95,7 +97,15 @@ class VocabularyServer:
         with self._swap:
             return History(self._ids, self._terms.labels)
 
-    def change(self, vocabulary: Vocabulary, *, source: str, max_classes: int, confidence_threshold: float) -> bool:
+    def change(
+        self,
+        vocabulary: Vocabulary,
+        *,
+        source: str,
+        max_classes: int,
+        min_share: float,
+        confidence_threshold: float,
+    ) -> bool:
         """Put new terms in force, all at once. Returns whether there are new labels to be published.
 
         Raises ClassIdsExhausted, or what `encode` raises; then nothing has changed.
@@ -115,7 +125,7 @@ class VocabularyServer:
                 )
             with self._swap:
                 self._ids = ids
-                self._terms = Terms(labels, encoded, max_classes)
+                self._terms = Terms(labels, encoded, max_classes, min_share)
                 if labels != old.labels:
                     self._unpublished.append(labels)
             return labels != old.labels

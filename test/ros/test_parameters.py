@@ -15,13 +15,15 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from errseg_model import InputError, Vocabulary
+from errseg_model.config import model_config
 from errseg_ros.declarations import DECLARATIONS
 from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
 from errseg_ros.parameters import Parameters, Values
 
 CONFIG = Path(__file__).parents[2] / "config"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
-OWN = {"input_size": [480, 640], "max_classes": 32}
+LITE = model_config("errseg-lite")
+OWN = {"input_size": [480, 640], "resize": LITE.resize, "max_classes": 32, "min_share": LITE.min_share}
 """Of errseg-lite."""
 SCHEMA_TYPES = {
     Parameter.Type.BOOL: "boolean",
@@ -69,7 +71,10 @@ def test_defaults(start: Callable[..., Any]) -> None:
         cameras=("camera",),
         image_transport="raw",
         input_size=(480, 640),
+        resize=LITE.resize,
+        image_size=(720, 1280),
         max_classes=32,
+        min_share=LITE.min_share,
         confidence_threshold=0.0,
         mask_encoding="mono8",
         class_confidence_encoding="32FC1",
@@ -85,21 +90,24 @@ def test_defaults(start: Callable[..., Any]) -> None:
 
 
 def test_size_and_classes_default_to_the_model_s_own(start: Callable[..., Any]) -> None:
-    _, parameters = start(*settings(model="errseg-l"))
-    assert (parameters.values.input_size, parameters.values.max_classes) == ((768, 768), 32)
+    values = start(*settings(model="errseg-l"))[1].values
+    assert (values.input_size, values.resize) == ((768, 768), "stretch")
+    assert (values.max_classes, values.min_share) == (32, 0.0)
 
 
 def test_a_parameter_file_sets_them(start: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "own.yaml"
     file.write_text(
         "/**:\n  ros__parameters:\n    vocabulary: [road, 'car, automobile']\n    cameras: [front, rear/left]\n"
-        "    input_size: [64, 96]\n    max_classes: 3\n    confidence_threshold: 0.25\n    mask_encoding: mono16\n"
+        "    input_size: [64, 96]\n    resize: letterbox\n    image_size: [1080, 1920]\n"
+        "    max_classes: 3\n    min_share: 0.125\n    confidence_threshold: 0.25\n    mask_encoding: mono16\n"
     )
     _, parameters = start("--params-file", str(file))
     values = parameters.values
     assert values.vocabulary.to_strings() == ["road", "car, automobile"]
     assert values.cameras == ("front", "rear/left")
-    assert (values.input_size, values.max_classes, values.confidence_threshold) == ((64, 96), 3, 0.25)
+    assert (values.input_size, values.resize, values.image_size) == ((64, 96), "letterbox", (1080, 1920))
+    assert (values.max_classes, values.min_share, values.confidence_threshold) == (3, 0.125, 0.25)
     assert values.mask_encoding == "mono16"
 
 
@@ -132,8 +140,17 @@ def test_a_vocabulary_file_wins_and_is_what_the_parameter_shows(start: Callable[
         ({"input_size": "[64]"}, ["input_size", "[64]", "multiples of 32"]),
         ({"input_size": "[64, 65]"}, ["input_size", "[64, 65]", "multiples of 32"]),
         ({"input_size": "64"}, ["input_size", "integer array"]),
+        ({"resize": "crop"}, ["resize", "'crop'", "stretch, letterbox"]),
+        ({"image_size": "[720]"}, ["image_size", "[720]", "[height, width]"]),
+        ({"image_size": "[0, 1280]"}, ["image_size", "[0, 1280]", "1 to 32768"]),
+        ({"image_size": "[1, 32769]"}, ["image_size", "[1, 32769]", "1 to 32768"]),
+        ({"image_size": "[32768, 32768]"}, ["image_size", "[32768, 32768]", "67108864 pixels"]),
+        ({"image_size": "[720.0, 1280.0]"}, ["image_size", "integer array", "[720, 1280]"]),
         ({"max_classes": "0"}, ["max_classes", "0", "Min: 1"]),
         ({"max_classes": "many"}, ["max_classes", "integer"]),
+        ({"min_share": "-0.1"}, ["min_share", "-0.1"]),
+        ({"min_share": ".nan"}, ["min_share", "nan"]),
+        ({"min_share": "0"}, ["min_share", "double", "0.0"]),
         ({"confidence_threshold": "1.5"}, ["confidence_threshold", "1.5"]),
         ({"confidence_threshold": "1.0000001"}, ["confidence_threshold", "1.0000001"]),
         ({"confidence_threshold": ".nan"}, ["confidence_threshold", "nan"]),
@@ -172,10 +189,11 @@ def change(node: Node, **values: Any) -> Any:
 def test_parameters_set_together_take_effect_together(start: Callable[..., Any]) -> None:
     node, parameters = start()
     parameters.on_change(applied := Applied())
-    assert change(node, vocabulary=["road"], max_classes=2, confidence_threshold=0.5).successful
+    assert change(node, vocabulary=["road"], max_classes=2, min_share=0.25, confidence_threshold=0.5).successful
     assert applied.values == [parameters.values]
     values = parameters.values
-    assert (values.vocabulary.names, values.max_classes, values.confidence_threshold) == (("road",), 2, 0.5)
+    assert (values.vocabulary.names, values.max_classes) == (("road",), 2)
+    assert (values.min_share, values.confidence_threshold) == (0.25, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +206,8 @@ def test_parameters_set_together_take_effect_together(start: Callable[..., Any])
         ({"vocabulary": ["sky"], "confidence_threshold": math.nan}, ["confidence_threshold", "nan"]),
         ({"vocabulary": ["sky"], "confidence_threshold": 1.0000001}, ["confidence_threshold"]),
         ({"vocabulary": ["sky"], "max_classes": 0}, ["max_classes"]),
+        ({"vocabulary": ["sky"], "min_share": 1.5}, ["min_share"]),
+        ({"vocabulary": ["sky"], "min_share": math.nan}, ["min_share", "nan"]),
         ({"vocabulary": ["sky"], "stale_seconds": math.nan}, ["stale_seconds", "nan"]),
         ({"vocabulary": ["sky"], "latency_error_ms": 499.0}, ["latency_warn_ms", "499.0"]),
         ({"vocabulary": ["sky"], "mask_encoding": "mono16"}, ["read-only", "mask_encoding"]),
@@ -227,6 +247,8 @@ def test_a_wrong_change_is_rejected_with_a_reason_and_nothing_changes(
         (Parameter("max_classes", value=1.0), "parameter max_classes: expected a value of type integer, such as 32"),
         (Parameter("model", value="errseg-b"), "parameter model is read-only: it is taken when the node starts"),
         (Parameter("input_size", value=1), "parameter input_size is read-only"),
+        (Parameter("resize", value="stretch"), "parameter resize is read-only"),
+        (Parameter("image_size", value=[1, 1]), "parameter image_size is read-only"),
         (Parameter("x\n" * 100, value=1), "there is no parameter 'x\\nx\\n"),
     ],
     ids=str,
@@ -316,7 +338,17 @@ def test_the_schema_accepts_the_parameter_file(schema: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"vocabulary": []}, {"modell": "errseg-lite"}, {"device": "gpu"}, {"input_size": [64, 65]}, {"max_classes": 0}],
+    [
+        {"vocabulary": []},
+        {"modell": "errseg-lite"},
+        {"device": "gpu"},
+        {"input_size": [64, 65]},
+        {"resize": "crop"},
+        {"image_size": [0, 1280]},
+        {"image_size": [720]},
+        {"max_classes": 0},
+        {"min_share": 1.5},
+    ],
     ids=str,
 )
 def test_the_schema_refuses_what_the_node_refuses(schema: dict[str, Any], wrong: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Several cameras' images as one batch: the node's pipeline with the embedded model, in this process."""
+"""From images to answers: the node's pipeline with the embedded model, in this process."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -17,7 +18,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from errseg_model import SegmentationResult, Segmenter
+from errseg_model import SegmentationResult, Segmenter, Vocabulary
 from errseg_ros.diagnostics import Thresholds
 from errseg_ros.parameters import Parameters
 from errseg_ros.pipeline import Pipeline
@@ -41,11 +42,14 @@ def message(image: np.ndarray, encoding: str = "rgb8") -> Image:
 
 
 class Recorder(Segmenter):
-    """The embedded model; notes the sizes of its batches, waits where it is told to, fails where it is told to."""
+    """The embedded model; notes what it is asked for, waits where it is told to, fails where it is told to."""
 
     def record(self, room: int = 100) -> None:
         self.room = room
         self.batches: list[int] = []
+        self.sizes: list[tuple[int, ...]] = []
+        self.previous: list[Any] = []
+        self.kept: list[int] = []
         self.free = threading.Event()
         self.started = threading.Event()
 
@@ -55,7 +59,11 @@ class Recorder(Segmenter):
         assert self.free.wait(SECONDS)
         if len(images) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return super().segment(images, *arguments, **options)
+        results = super().segment(images, *arguments, **options)
+        self.sizes += [image.shape[:2] for image in images]
+        self.previous += options.get("previous", ())
+        self.kept += [len(result.selected) for result in results]
+        return results
 
 
 @pytest.fixture
@@ -83,15 +91,23 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentationResu
 
 @pytest.fixture
 def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Pipeline, Recorder]]]:
-    """An active pipeline that computes three images together, with the model that it uses."""
+    """An active pipeline that computes three images together, with the model that it uses.
+
+    With `warm_up` it has warmed up as the node does, and computes one at a time.
+    """
     pipelines = []
 
-    def make(room: int = 100) -> tuple[Pipeline, Recorder]:
-        monkeypatch.setattr(Pipeline, "_warm_up", lambda self: 3)
-        segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64))
+    def make(
+        room: int = 100, *, resize: str | None = None, warm_up: bool = False, **changes: Any
+    ) -> tuple[Pipeline, Recorder]:
+        if not warm_up:
+            monkeypatch.setattr(Pipeline, "_warm_up", lambda self: 3)
+        segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64), resize=resize)
         assert isinstance(segmenter, Recorder)
         segmenter.record(room)
-        values = Parameters(node).values
+        if warm_up:
+            segmenter.free.set()
+        values = replace(Parameters(node).values, min_share=0.0, **changes)
         pipeline = Pipeline(node, segmenter, values, History.first("mono8"), "test")
         pipelines.append((pipeline, segmenter))
         pipeline.activate()
@@ -181,3 +197,104 @@ def test_what_does_not_fit_together_is_computed_in_smaller_batches_from_then_on(
     wait_for(answers, 8)
     assert segmenter.batches[4:] == [1, 1, 1, 1]  # half of three
     assert capfd.readouterr().err.count("3 images together do not fit into the memory of cpu") == 1
+
+
+def test_a_class_of_a_camera_s_image_before_is_held_under_the_same_words_only(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[tuple[str, SegmentationResult]]
+) -> None:
+    pipeline, segmenter = start()
+    segmenter.free.set()
+    values = replace(pipeline._values, min_share=0.125)
+
+    def previous(camera: str) -> Any:
+        """What the camera's next image is told of the one before."""
+        receive(pipeline, camera, message(picture(0)))
+        wait_for(answers, len(answers) + 1)
+        return segmenter.previous[-1]
+
+    def last(camera: str) -> Any:
+        return [result.selected for name, result in answers if name == camera][-1]
+
+    assert previous("left") is None
+    for change in ({}, {"min_share": 0.25, "max_classes": 3}, {"confidence_threshold": 0.5}):
+        pipeline.change(values := replace(values, **change), "test")
+        expected = last("left")
+        assert previous("left") is expected
+    assert previous("right") is None
+
+    pipeline.change(replace(values, vocabulary=Vocabulary.parse(["tree", "sky", "road"])), "test")
+    assert previous("left") is None
+    expected = last("left")
+    assert previous("left") is expected
+    pipeline.change(values, "test")
+    assert previous("left") is None
+    assert previous("right") is None
+
+    pipeline.deactivate()
+    pipeline.activate()
+    assert previous("left") is None
+
+
+def test_images_of_one_batch_are_told_of_their_own_camera_s_image_before(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[tuple[str, SegmentationResult]]
+) -> None:
+    pipeline, segmenter = start()
+    segmenter.free.set()
+    for number, camera in enumerate(CAMERAS, 1):
+        receive(pipeline, camera, message(picture(number)))
+        wait_for(answers, number)
+    before = {camera: result.selected for camera, result in answers}
+    segmenter.free.clear()
+    segmenter.started.clear()
+    receive(pipeline, "left", message(picture(1)))
+    assert segmenter.started.wait(SECONDS)
+    order = ("right", "front", "left")
+    for camera in order:
+        receive(pipeline, camera, message(picture(2)))
+    segmenter.free.set()
+    wait_for(answers, 7)
+    assert segmenter.batches[-1] == 3
+    left_again = answers[3][1].selected
+    for found, expected in zip(segmenter.previous[-3:], (before["right"], before["front"], left_again), strict=True):
+        assert found is expected
+
+
+def test_min_share_is_in_force_with_the_next_image(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[Any]
+) -> None:
+    pipeline, segmenter = start()
+    segmenter.free.set()
+    for number, share in enumerate((0.0, 1.0, 0.0), 1):
+        pipeline.change(replace(pipeline._values, min_share=share), "test")
+        receive(pipeline, "left", message(picture(0)))
+        wait_for(answers, number)
+    assert segmenter.kept == [19, 1, 19]
+
+
+@pytest.mark.parametrize(
+    ("resize", "backend", "lines"),
+    [("letterbox", "onnxruntime", 1), ("letterbox", "pytorch", 0), ("stretch", "onnxruntime", 0)],
+)
+def test_only_the_first_image_of_a_size_that_start_did_not_prepare_is_announced(
+    start: Callable[..., tuple[Pipeline, Recorder]],
+    answers: list[Any],
+    capfd: pytest.CaptureFixture[str],
+    resize: str,
+    backend: str,
+    lines: int,
+) -> None:
+    pipeline, segmenter = start(warm_up=True, resize=resize, backend=backend, image_size=(36, 128))
+    assert segmenter.sizes == [(36, 128)]
+    for number, size in enumerate([(36, 128), (18, 64), (80, 96), (36, 128), (80, 96)], 1):
+        receive(pipeline, "left", message(picture(0, size)))
+        wait_for(answers, number)
+        announced = capfd.readouterr().err.count(f"backend {backend} gets ready for an input of 64 x 64")
+        assert announced == (lines if number == 3 else 0)
+
+
+def test_a_compiled_backend_gets_ready_for_one_class_and_for_more_whatever_the_words(
+    start: Callable[..., tuple[Pipeline, Recorder]],
+) -> None:
+    _, segmenter = start(warm_up=True, backend="compiled", vocabulary=Vocabulary.parse(["road"]))
+    assert set(segmenter.kept) == {1, 2}
+    assert set(segmenter.sizes) == {(720, 1280)}

@@ -22,11 +22,28 @@ def server(
     mask_encoding: str = "mono8", encode=encode, vocabulary: Vocabulary = ROAD, history: History | None = None
 ) -> VocabularyServer:
     history = history or History.first(mask_encoding)
-    return VocabularyServer(encode, vocabulary, history=history, source="test", max_classes=4, confidence_threshold=0.0)
+    return VocabularyServer(
+        encode,
+        vocabulary,
+        history=history,
+        source="test",
+        max_classes=4,
+        min_share=0.0,
+        confidence_threshold=0.0,
+    )
 
 
-def change(server: VocabularyServer, vocabulary: Vocabulary, *, max_classes: int = 4, threshold: float = 0.0) -> bool:
-    return server.change(vocabulary, source="change", max_classes=max_classes, confidence_threshold=threshold)
+def change(
+    server: VocabularyServer,
+    vocabulary: Vocabulary,
+    *,
+    max_classes: int = 4,
+    min_share: float = 0.0,
+    threshold: float = 0.0,
+) -> bool:
+    return server.change(
+        vocabulary, source="change", max_classes=max_classes, min_share=min_share, confidence_threshold=threshold
+    )
 
 
 def facts(labels: Labels) -> tuple[tuple[str, ...], tuple[int, ...], int, str, float]:
@@ -68,10 +85,11 @@ def test_changes_are_in_force_at_once_and_published_in_order() -> None:
 
 def test_what_does_not_change_the_labels_is_not_published() -> None:
     one = server()
-    one.take()
-    assert not change(one, Vocabulary.parse(["road", "sky"]), max_classes=7)
+    encoded = one.take()[1].encoded
+    assert not change(one, Vocabulary.parse(["road", "sky"]), max_classes=7, min_share=0.25)
     labels, terms = one.take()
-    assert (labels, terms.max_classes, terms.labels.version) == ([], 7, 1)
+    assert (labels, terms.max_classes, terms.min_share, terms.labels.version) == ([], 7, 0.25, 1)
+    assert terms.encoded is encoded
 
 
 def test_other_synonyms_are_a_change_that_keeps_the_ids() -> None:
