@@ -82,7 +82,7 @@ def test_a_place_has_the_label_of_the_pixel_in_its_middle(
     assert (_labels_of_places(labels, fitted) == labels[np.ix_(rows, columns)]).all()
 
 
-def test_padding_is_neither_learned_nor_segmented(
+def test_a_letterboxed_picture_is_learned_and_segmented(
     random_lite: Segmenter, pictures: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = dataclasses.replace(random_lite.config, resize="letterbox", input_size=(96, 64))
@@ -92,6 +92,20 @@ def test_padding_is_neither_learned_nor_segmented(
     head = LinearHead.train(random_lite, pictures, held_out=[])
     mask = head.segment(random_lite, pictures[0].image)
     assert mask.shape == (36, 48) and mask[0, 24] == SKY and (mask[30:, 24] == ROAD).all()
+
+
+def test_a_mask_lies_where_the_image_is_in_the_padded_input(
+    random_lite: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(random_lite.config, resize="letterbox", input_size=(96, 64))
+    monkeypatch.setattr(random_lite, "config", config)
+    assert fitted_size((36, 48), config) == (48, 64)
+    # The only channel is the row of the place's middle in the input: 24 is half of the image, 32 of the padded one.
+    rows = torch.tensor([8.0, 24.0, 40.0, 56.0])[None, :, None].expand(1, 4, 4)
+    monkeypatch.setattr(random_lite, "embed_image", lambda image: rows)
+    head = LinearHead((SKY, ROAD), torch.tensor([[0.0], [1.0]]), torch.tensor([24.0, 0.0]))
+    mask = head.segment(random_lite, np.zeros((36, 48, 3), np.uint8))
+    assert (mask[:18] == SKY).all() and (mask[18:] == ROAD).all()
 
 
 def test_the_regression_is_at_its_minimum() -> None:
