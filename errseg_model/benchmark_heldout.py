@@ -30,6 +30,13 @@ OTHER_WORDS = Path("config/evaluation/camvid_other_words.yaml")
 WIDTH = 13
 """Characters of a column of figures."""
 
+LEGEND = (
+    "IoU in %. * was not trained; the linear head cannot say it: 0 by construction.",
+    "share: of the labelled pixels. chance: IoU of a guesser that sees no picture (errseg_model/benchmark_heldout.py).",
+    f"model: asked for all classes by CamVid's names. other words: those with * by the words of {OTHER_WORDS}.",
+    "errs to: the most frequent wrong class on the pixels of the class, and the share of them in %.",
+)
+
 
 @dataclass(frozen=True)
 class HeldOutFigures:
@@ -87,12 +94,7 @@ class HeldOutFigures:
         rows.append("")
         for title, group, held_out in (("mean", ~self.held_out, False), ("mean *", self.held_out, True)):
             rows.append(f"{title:14}" + _figures([_mean(x, group) for x in columns.values()], held_out))
-        rows.append("\nIoU in %. *: not trained; the linear head cannot say it: 0 by construction.")
-        rows.append(
-            "share: of the labelled pixels. chance: IoU of a guesser that sees no picture (`chance` in this module)."
-        )
-        rows.append("errs to: the most frequent wrong class on the pixels of the class, and its share of them.")
-        return "\n".join(rows)
+        return "\n".join([*rows, "", *LEGEND])
 
 
 def shares(confusion: ConfusionMatrix) -> NDArray[np.float64]:
@@ -111,7 +113,7 @@ def chance(confusion: ConfusionMatrix) -> NDArray[np.float64]:
     IoU is what the model's own pixels would get, were they elsewhere at random.
 
     The IoU grows with q. Whoever calls every pixel of all pictures by one class (q = 1) gets p for that class and
-    nothing for any other: `shares`, the most that a class can get without a look at the picture.
+    nothing for any other: `shares` is the most that a guesser gets to whom all places are alike.
     """
     total = max(1, confusion.counts.sum())
     true = shares(confusion)

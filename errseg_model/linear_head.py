@@ -1,7 +1,7 @@
 """A linear classifier on a model's dense embeddings: the closed-set alternative that open words are compared with.
 
 It reads the very vectors that the words are compared with, and one row of weights per class takes the place of the
-words. So it can say nothing but the classes that it has rows for.
+words. So it can say nothing but the classes that it has rows for. It is a plain one: no decoder, no weights of classes.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def arguments(tiny_camvid: Path, checkpoint: Path) -> list[str]:
+def arguments(tiny_camvid: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(REPOSITORY)
     return ["--root", str(tiny_camvid), "--split", "val", "--checkpoint", str(checkpoint), "--input-size", "64x96"]
 
 
