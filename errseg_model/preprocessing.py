@@ -52,7 +52,10 @@ def computed_size(fitted: tuple[int, int]) -> tuple[int, int]:
 
 
 def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device: torch.device) -> Tensor:
-    """Normalise, then resize (published order), then pad on the right and below with zeros, the mean colour.
+    """Resize, normalise, then pad on the right and below with zeros, the mean colour.
+
+    The published order is to normalise first. A resize weighs pixels with weights that add up to 1, so that the order
+    makes no difference, and an image is larger than the network's input.
 
     Args:
         images: B pictures (H, W, 3) uint8 RGB of one `fitted_size`.
@@ -68,12 +71,12 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
         fitted = fitted_size(image_size(image), config)
         pixels = to_device(torch.from_numpy(np.ascontiguousarray(image)), device).permute(2, 0, 1).float()
         resized = F.interpolate(
-            ((pixels - mean) / std)[None],
+            pixels[None],
             size=fitted,
             mode="bilinear",
             align_corners=False,
             antialias=config.antialias,
         )
         height, width = computed_size(fitted)
-        batch.append(F.pad(resized, (0, width - fitted[1], 0, height - fitted[0])))
+        batch.append(F.pad((resized - mean) / std, (0, width - fitted[1], 0, height - fitted[0])))
     return torch.cat(batch).contiguous(memory_format=torch.channels_last)
