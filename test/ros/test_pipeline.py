@@ -292,9 +292,10 @@ def test_only_the_first_image_of_a_size_that_start_did_not_prepare_is_announced(
         assert announced == (lines if number == 3 else 0)
 
 
+@pytest.mark.parametrize("words", [["road"], ["road", "sky"]], ids=len)
 def test_a_compiled_backend_gets_ready_for_one_class_and_for_more_whatever_the_words(
-    start: Callable[..., tuple[Pipeline, Recorder]],
+    start: Callable[..., tuple[Pipeline, Recorder]], words: list[str]
 ) -> None:
-    _, segmenter = start(warm_up=True, backend="compiled", vocabulary=Vocabulary.parse(["road"]))
+    _, segmenter = start(warm_up=True, backend="compiled", vocabulary=Vocabulary.parse(words))
     assert set(segmenter.kept) == {1, 2}
     assert set(segmenter.sizes) == {(720, 1280)}
