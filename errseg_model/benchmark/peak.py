@@ -18,9 +18,8 @@ MEBIBYTE = 1 << 20
 class PeakMemory:
     """On CUDA what PyTorch allocated on the device, else resident memory of the process, from here on.
 
-    Resident memory is everything that the process holds: Python, PyTorch, the weights of the network and of the text
-    tower, the image and what is computed of it. What lies free in the heap after the model was loaded is given back
-    before.
+    Resident memory is everything that the process holds: Python, PyTorch, the weights, the image and what is computed
+    of it. What lies free in the heap after the model was loaded is given back before.
     """
 
     def __init__(self, device: torch.device) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MEMORY_HOLDS = {
-    "cpu": "resident memory of the process: Python, PyTorch, both towers' weights, one image and its masks",
-    "cuda": "what PyTorch allocated on the device: both towers' weights, one image and its masks",
+    "cpu": "resident memory of the process: Python, PyTorch, the network but not the text tower, one image, its mask",
+    "cuda": "what PyTorch allocated on the device: the network but not the text tower, one image, its mask",
 }
 
 

@@ -64,6 +64,7 @@ def run_benchmark(options: Options) -> Report:
         max_classes=options.max_classes,
         min_share=options.min_share or 0.0,
     )
+    del model  # with the text tower, which no image needs
     halves = create_backend(options.backend, network, config, device, options.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
         subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)

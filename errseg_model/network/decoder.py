@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errseg_model.config import ModelConfig
+from errseg_model.network.class_parts import by_parts
 
 GROUP_SIZE = 8
 """Channels in a group of the decoder's GroupNorm."""
@@ -59,9 +60,11 @@ class GradualUpsamplingDecoder(nn.Module):
 
     def forward(self, x: Tensor, guidance: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Fused cost (B, K, H/16, W/16, D) and guidance at strides 16, 8, 4 to logits (B, K, H/4, W/4)."""
+        return by_parts(lambda part: self._decode(part, guidance), x)
+
+    def _decode(self, x: Tensor, guidance: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         batch, x = x.shape[0], x.flatten(0, 1).permute(0, 3, 1, 2)
         for stage, maps in zip((self.up_decoder1, self.up_decoder2, self.up_decoder3), guidance, strict=True):
             x = stage(x, maps)
-        logits = self.head(x)
-        per_class: Tensor = logits.squeeze(1).unflatten(0, (batch, -1))
+        per_class: Tensor = self.head(x).squeeze(1).unflatten(0, (batch, -1))
         return per_class

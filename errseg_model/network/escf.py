@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from errseg_model.network.class_parts import by_parts
+
 MLP_RATIO = 3
 """Hidden width of the gated MLP in units of D."""
 
@@ -132,8 +134,7 @@ class SpatialFusion(nn.Module):
     def forward(self, x: Tensor, image_guidance: Tensor) -> Tensor:
         """x (B, K, h, w, D), guidance (B, D, h, w)."""
         guidance = self.sa.attention.guide(image_guidance.permute(0, 2, 3, 1)[:, None])
-        fused: Tensor = self.sa(x, guidance)
-        return fused
+        return by_parts(lambda part: self.sa(part, guidance), x)
 
 
 class ClassFusion(nn.Module):
