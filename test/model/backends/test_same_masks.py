@@ -75,10 +75,11 @@ def test_a_batch_is_served(lite: Model, computed_by: Callable[[str], Halves], na
 @pytest.mark.timeout(900)
 def test_another_vocabulary_or_k_compiles_nothing(lite: Model, computed_by: Callable[[str], Halves]) -> None:
     halves = computed_by("compiled")
-    compare(lite.network, halves, lite.config, batch=1, classes=4)
+    for classes in (1, 2, 19):  # as the node warms up: one, less than 16 and more are compiled apart
+        compare(lite.network, halves, lite.config, batch=1, classes=classes)
     compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     assert compiled >= 2
-    for classes in (2, 3, 7, 19, 48):
+    for classes in (1, 3, 7, 48):
         assert compare(lite.network, halves, lite.config, batch=1, classes=classes).max_difference < 1e-3
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
 
