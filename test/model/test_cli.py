@@ -51,7 +51,7 @@ def test_segment_writes_what_the_interface_says(tmp_path: Path, picture: Path, l
     )
     saved = np.load(arrays)
     assert saved["text_embeddings"].shape == (5, 384) and saved["selected"].shape == (3,)
-    assert saved["logits"].shape == (3, 16, 24) and saved["mask"].shape == (50, 70)
+    assert saved["logits"].shape == (3, 16, 22) and saved["mask"].shape == (50, 70)
     mask = cv2.imread(str(out / "street_mask.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(mask, saved["mask"])
     assert cv2.imread(str(out / "street_confidence.png"), cv2.IMREAD_UNCHANGED).shape == (50, 70)

@@ -34,7 +34,7 @@ def test_lite_filters_before_it_shrinks() -> None:
 
 
 def test_images_of_different_sizes_make_one_batch(image: NDArray[np.uint8]) -> None:
-    config = dataclasses.replace(model_config("errseg-lite"), input_size=(64, 96))
+    config = model_config("errseg-lite").changed(input_size=(64, 96), resize="stretch")
     assert preprocess([image, image[:20, :31], image[:1, :1]], config, CPU).shape == (3, 3, 64, 96)
 
 

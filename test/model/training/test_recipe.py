@@ -18,7 +18,7 @@ LITE = (CONFIG / "errseg-lite.yaml").read_text()
 
 def test_a_recipe_is_what_its_file_says() -> None:
     recipe = TrainingRecipe.read(CONFIG / "errseg-lite.yaml")
-    assert recipe.data == DatasetSource("camvid", "../shared/camvid", ("train",))
+    assert recipe.data == DatasetSource("camvid", "../shared/camvid", ("train", "val"))
     assert recipe.crop == (288, 288) and recipe.sample_drive is not None and recipe.sample_drive.share == 0.12
     assert isinstance(TrainingRecipe.read(CONFIG / "own-data.yaml").data, FolderSource)
 
@@ -26,7 +26,7 @@ def test_a_recipe_is_what_its_file_says() -> None:
 @pytest.mark.parametrize(("name", "side"), [("errseg-b", 640), ("errseg-l", 768)])
 def test_the_published_recipe_is_the_papers(name: str, side: int) -> None:
     recipe = TrainingRecipe.read(CONFIG / f"{name}.yaml")
-    assert recipe.model == name and recipe.data == DatasetSource("coco-stuff", "../coco-stuff", ("train",))
+    assert recipe.model == name and recipe.data == DatasetSource("coco-stuff", "../coco-stuff", ("train", "val"))
     assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.max_classes) == (80_000, 4, 2e-4, 32)
     assert recipe.crop == (side, side) == model_config(name).input_size and recipe.mixed_precision == "fp16"
     assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == recipe.prototype_weight == 0
@@ -42,7 +42,7 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     ("old", "new", "message"),
     [
         ("seed: 1", "sead: 1", "missing or unknown fields in the recipe: sead, seed"),
-        ("splits: [train]", "splits: [train, test]", "the split 'test' is for measuring only"),
+        ("splits: [train, val]", "splits: [train, test]", "the split 'test' is for measuring only"),
         ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
         ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
         ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),
