@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from errseg_model.accuracy import Accuracy, crowded, measure
+from errseg_model.camvid_benchmark import run
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options, load_segmenter
+from errseg_model.cli.options import load_segmenter
 from errseg_model.datasets import create_dataset
 from errseg_model.datasets.class_lists import packaged
-from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
 from errseg_model.yaml_files import read_yaml
 
@@ -28,19 +28,11 @@ CROWDS = {150: ("ade20k_150", "ade20k_847"), 847: ("ade20k_847", "coco_stuff", "
 
 def main() -> int:
     """Measure and print. Wrong input ends in one message and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m errseg_model.benchmark_accuracy", description=__doc__)
-    parser.add_argument("--root", type=Path, default=Path("../shared/camvid"), metavar="DIR", help="CamVid's folder")
-    parser.add_argument("--split", default="test", metavar="S", help="default: test")
+    return run("benchmark_accuracy", __doc__, _add_options, _measure)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sealed", action="store_true", help="the sealed words too: for a released model, once")
-    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
-    add_model_options(parser)
-    try:
-        figures = _measure(parser.parse_args())
-    except InputError as error:
-        print(f"benchmark-accuracy: error: {error}", file=sys.stderr)
-        return 2
-    print(figures)
-    return 0
 
 
 def _measure(arguments: argparse.Namespace) -> str:

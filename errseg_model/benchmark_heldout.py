@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.accuracy import measure
+from errseg_model.camvid_benchmark import run
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options, load_segmenter
+from errseg_model.cli.options import load_segmenter
 from errseg_model.datasets import create_dataset
 from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
@@ -133,19 +134,11 @@ def mistake(confusion: ConfusionMatrix, label: int) -> tuple[int, float] | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print. Wrong input ends in one message and exit status 2."""
-    parser = argparse.ArgumentParser(prog="python -m errseg_model.benchmark_heldout", description=__doc__)
+    return run("benchmark_heldout", __doc__, _add_options, _measure, arguments)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", nargs="+", required=True, metavar="C", help="classes that were not trained")
-    parser.add_argument("--root", type=Path, default=Path("../shared/camvid"), metavar="DIR", help="CamVid's folder")
-    parser.add_argument("--split", default="test", metavar="S", help="default: test")
-    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
-    add_model_options(parser)
-    try:
-        figures = _measure(parser.parse_args(arguments))
-    except InputError as error:
-        print(f"benchmark-heldout: error: {error}", file=sys.stderr)
-        return 2
-    print(figures)
-    return 0
 
 
 def _measure(arguments: argparse.Namespace) -> str:

@@ -1,0 +1,42 @@
+"""What the programs that measure a model on CamVid share: options, messages and exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from errseg_model.cli.options import add_model_options
+from errseg_model.errors import InputError
+
+
+def run(
+    module: str,
+    description: str | None,
+    add_options: Callable[[argparse.ArgumentParser], None],
+    measure: Callable[[argparse.Namespace], str],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Measure and print. Returns the exit status: wrong input ends in one message and 2.
+
+    Args:
+        module: of `errseg_model`, the program.
+        description: for its help.
+        add_options: adds those of its own.
+        measure: the options to the text that is printed. Raises InputError.
+        arguments: None takes the command line's.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m errseg_model.{module}", description=description)
+    add_options(parser)
+    parser.add_argument("--root", type=Path, default=Path("../shared/camvid"), metavar="DIR", help="CamVid's folder")
+    parser.add_argument("--split", default="test", metavar="S", help="default: test")
+    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    add_model_options(parser)
+    try:
+        figures = measure(parser.parse_args(arguments))
+    except InputError as error:
+        print(f"{module.replace('_', '-')}: error: {error}", file=sys.stderr)
+        return 2
+    print(figures)
+    return 0
