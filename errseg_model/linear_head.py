@@ -20,7 +20,7 @@ from errseg_model.config import STRIDES
 from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
-from errseg_model.preprocessing import computed_size, fitted_size, image_size
+from errseg_model.preprocessing import computed_size, fitted_places, fitted_size, image_size
 from errseg_model.segmenter import Segmenter
 
 PLACES_OF_AN_IMAGE = 200
@@ -98,9 +98,8 @@ class LinearHead:
 def _labels_of_places(labels: NDArray[np.integer], fitted: tuple[int, int]) -> NDArray[np.integer]:
     """(h, w) labels in the middles of the places at stride 16 of an image resized to `fitted`, without padding."""
     places = []
-    for size, side in zip(labels.shape, fitted, strict=True):
-        # A place belongs to the image where its middle does, as in `segment_batch`.
-        middles = (np.arange(max(1, round(side / STRIDES[2]))) + 0.5) * STRIDES[2]
+    for size, side, count in zip(labels.shape, fitted, fitted_places(fitted, STRIDES[2]), strict=True):
+        middles = (np.arange(count) + 0.5) * STRIDES[2]
         places.append(np.minimum((middles * size / side).astype(np.int64), size - 1))
     middle: NDArray[np.integer] = labels[np.ix_(*places)]
     return middle

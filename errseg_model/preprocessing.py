@@ -51,6 +51,12 @@ def computed_size(fitted: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
+def fitted_places(fitted: tuple[int, int], stride: int) -> tuple[int, int]:
+    """(rows, columns) at a stride whose middles lie in the image of fitted size; the others are padding."""
+    rows, columns = (max(1, round(side / stride)) for side in fitted)
+    return rows, columns
+
+
 def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device: torch.device) -> Tensor:
     """Resize, normalise, then pad on the right and below with zeros, the mean colour.
 

@@ -16,6 +16,7 @@ from errseg_model.network.escf import EfficientSemanticContextFusion
 from errseg_model.network.guidance import Guidance, ImageGuidance, TextGuidance
 from errseg_model.network.hsm import CostMaps, DenseEmbeddings, HierarchicalSemanticModule
 from errseg_model.network.image_tower import ImageTower
+from errseg_model.preprocessing import fitted_places
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,7 @@ def segment_batch(
     fitted = fitted or (images.shape[2], images.shape[3])
     encoding = halves.encode(images)
     cost = encoding.dense.cost_maps(text)
-    # A place belongs to the image where its middle does.
-    rows, columns = (max(1, round(side / STRIDES[2])) for side in fitted)
+    rows, columns = fitted_places(fitted, STRIDES[2])
     votes = cost.stride16[:, :, :rows, :columns].detach()
     selected = select_classes(votes, max_classes, keep, min_share=min_share, previous=previous)
     logits = halves.fuse(cost.gather(selected), text[selected], encoding.guidance)
