@@ -22,7 +22,7 @@ class CompiledHalves(GraphHalves):
     """Both halves compiled by inductor, once per input size.
 
     K is declared dynamic, so that neither another vocabulary nor another number of kept classes compiles again. PyTorch
-    makes an exception of 1: a single kept class, like a single image, has a compilation of its own.
+    makes exceptions: a single kept class, like a single image, has a compilation of its own, and so have 16 and more.
     On the CPU the weights are frozen into the code in the layout that the kernels want. On CUDA the kernels are
     recorded for each B, K and size, and replayed as one.
     """
