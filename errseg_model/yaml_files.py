@@ -16,3 +16,19 @@ def read_yaml(path: str | Path, what: str = "", error: type[InputError] = InputE
         return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
         raise error(f"{what} {path}".lstrip() + f" cannot be read as YAML: {' '.join(str(reason).split())}") from None
+
+
+def read_names_of_ids(path: str | Path, error: type[InputError] = InputError) -> dict[int, str]:
+    """The content of a YAML file `id: name`, in its order. Raises `error`, which names the file.
+
+    Ids are 0..65535; names may be empty, and the same for several ids.
+    """
+    content = read_yaml(path, error=error)
+    if not isinstance(content, dict) or not content:
+        raise error(f"{path} must be a YAML mapping of ids to names (7: road)")
+    for key, name in content.items():
+        if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= 65535:
+            raise error(f"{path}: expected an id from 0 to 65535, got {key!r}")
+        if not isinstance(name, str):
+            raise error(f"{path}: the name of id {key} must be a string, got {name!r}; write it in quotes")
+    return content

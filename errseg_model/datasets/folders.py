@@ -13,7 +13,7 @@ from errseg_model.datasets.label_files import LabelFiles
 from errseg_model.datasets.reader import Dataset, Sample
 from errseg_model.datasets.specification import DatasetError, DatasetSpecification, Layout
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
-from errseg_model.yaml_files import read_yaml
+from errseg_model.yaml_files import read_names_of_ids
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _VOID = (255, 65535)
@@ -52,12 +52,7 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
 
 def read_class_list(path: str | Path) -> ClassList:
     """A YAML file `id: name`; a name may be followed by synonyms. Raises DatasetError naming the file."""
-    content = read_yaml(path, error=DatasetError)
-    if not isinstance(content, dict) or not content:
-        raise DatasetError(f"{path} must be a YAML mapping of ids to names (7: road)")
-    for label, name in content.items():
-        if type(label) is not int or not 0 <= label < 65536 or not isinstance(name, str):
-            raise DatasetError(f"{path}: {label}: {name} is not an id of 0..65535 and a name (7: road)")
+    content = read_names_of_ids(path, DatasetError)
     try:
         vocabulary = Vocabulary(tuple(VocabularyEntry.parse(name) for name in content.values()))
     except VocabularyError as error:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from errseg_model.errors import ImageError, InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
-from errseg_model.yaml_files import read_yaml
+from errseg_model.yaml_files import read_names_of_ids, read_yaml
 from errseg_ros.image_decoding import ids_from_image, rgb_from_image
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
@@ -88,20 +88,14 @@ class LabelKey:
 
 def read_label_names(path: Path) -> LabelKey:
     """The names of ids in a YAML file `id: name`. Raises InputError naming the file."""
-    content = _read_mapping(path, "a YAML mapping of ids to names (0: road)")
-    pairs = []
-    for key, name in content.items():
-        if isinstance(key, bool) or not isinstance(key, int) or not 0 <= key <= 65535:
-            raise InputError(f"{path}: expected an id from 0 to 65535, got {key!r}")
-        if not isinstance(name, str):
-            raise InputError(f"{path}: the name of id {key} must be a string, got {name!r}; write it in quotes")
-        pairs.append((key, name))
-    return _key_of_file(path, sorted(pairs), coloured=False)
+    return _key_of_file(path, sorted(read_names_of_ids(path).items()), coloured=False)
 
 
 def read_palette(path: Path) -> LabelKey:
     """The colours of classes in a YAML file `name: [r, g, b]` or `name: '#rrggbb'`. Raises InputError naming it."""
-    content = _read_mapping(path, "a YAML mapping of names to colours (road: [128, 64, 128] or '#804080')")
+    content = read_yaml(path)
+    if not isinstance(content, dict) or not content:
+        raise InputError(f"{path} must be a YAML mapping of names to colours (road: [128, 64, 128] or '#804080')")
     pairs: dict[int, str] = {}
     for name, colour in content.items():
         packed = _packed(colour)
@@ -129,13 +123,6 @@ def match_classes(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) ->
 def _place(entry: VocabularyEntry, places: Mapping[str, int], none: int) -> int:
     keys = (entry.key, *(VocabularyEntry(synonym).key for synonym in entry.synonyms))
     return next((places[key] for key in keys if key in places), none)
-
-
-def _read_mapping(path: Path, expected: str) -> dict[Any, Any]:
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not content:
-        raise InputError(f"{path} must be {expected}")
-    return content
 
 
 def _key_of_file(path: Path, pairs: Iterable[tuple[int, str]], coloured: bool) -> LabelKey:
