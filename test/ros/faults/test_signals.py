@@ -25,8 +25,9 @@ END_SECONDS = 3.0
 START_SECONDS = 90
 MASK = "/errseg/camera/mask"
 THOUSAND = [f"kind of thing {number}" for number in range(1000)]
-ACTIVATE, DEACTIVATE, CLEANUP, CONFIGURE = (
-    getattr(Transition, f"TRANSITION_{name}") for name in ("ACTIVATE", "DEACTIVATE", "CLEANUP", "CONFIGURE")
+ACTIVATE, DEACTIVATE, CLEANUP, CONFIGURE, SHUTDOWN = (
+    getattr(Transition, f"TRANSITION_{name}")
+    for name in ("ACTIVATE", "DEACTIVATE", "CLEANUP", "CONFIGURE", "UNCONFIGURED_SHUTDOWN")
 )
 
 
@@ -57,15 +58,17 @@ class Scene:
         maps = Path(f"/proc/{self.node.process.pid}/maps")
         self.wait_for(lambda: library in maps.read_text(), library)
 
-    def ask(self, *transitions: int) -> None:
-        """Changes of state; the last one's answer is not waited for."""
+    def ask(self, transition: int) -> Any:
+        """For a change of state, which must be possible. Returns the answer's future."""
         service = self.client.node.create_client(ChangeState, "/errseg/change_state")
         self.client.wait_until(service.service_is_ready, "the service")
-        for number, transition in enumerate(transitions, start=1):
-            future = service.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            if number < len(transitions):
-                self.client.wait_until(future.done, "an answer", START_SECONDS)
-                assert future.result().success
+        return service.call_async(ChangeState.Request(transition=Transition(id=transition)))
+
+    def change(self, transition: int) -> None:
+        """Until the state has changed."""
+        future = self.ask(transition)
+        self.client.wait_until(future.done, "an answer", START_SECONDS)
+        assert future.result().success
 
     def stream(self) -> None:
         """Images at 30 Hz from now on, until there is a mask."""
@@ -139,18 +142,20 @@ def deactivating(scene: Scene) -> None:
 
 def cleaning_up(scene: Scene) -> None:
     images(scene)
-    scene.ask(DEACTIVATE, CLEANUP)
+    scene.change(DEACTIVATE)
+    scene.ask(CLEANUP)
     scene.client.spin(0.02)
 
 
 def activating(scene: Scene) -> None:
     images(scene)
-    scene.ask(DEACTIVATE, ACTIVATE)
+    scene.change(DEACTIVATE)
+    scene.ask(ACTIVATE)
 
 
 def finalized(scene: Scene) -> None:
     unconfigured(scene)
-    scene.ask(Transition.TRANSITION_UNCONFIGURED_SHUTDOWN, DEACTIVATE)
+    scene.change(SHUTDOWN)
 
 
 def after(seconds: float) -> Callable[[Scene], None]:
