@@ -40,9 +40,11 @@ def _measure(arguments: argparse.Namespace) -> str:
     segmenter = load_segmenter(arguments)
     names = dataset.vocabulary
     vocabularies = {"CamVid's names": names}
-    for words in ("other", "opened", "sealed"):
+    for words in ("other", "opened_1", "opened_2", "sealed"):
         if words != "sealed" or arguments.sealed:
-            vocabularies[f"{words} words"] = rename(names, read_renaming(WORDS / f"camvid_{words}_words.yaml"))
+            vocabularies[f"{words.replace('_', ' ')} words"] = rename(
+                names, read_renaming(WORDS / f"camvid_{words}_words.yaml")
+            )
     same = [name for row in read_yaml(WORDS / "camvid_same_things.yaml") for name in row]
     for size, lists in CROWDS.items():
         vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ NO_CLASS = -1
 NAMES_OF_A_CLASS = (1, 1, 1, 2, 3)
 """How many names a class goes by in a step is drawn from these: users write entries with synonyms, too."""
 
-UNRELATED_BELOW = 0.35
+UNRELATED_BELOW = 0.5
 """An ImageNet name is a distractor when its cosine with every phrase of the words is below this."""
 
 
@@ -51,6 +51,8 @@ class Words:
     """Of each class, in order."""
     related: tuple[tuple[str, int], ...]
     """A phrase and the class that it is close to."""
+    unrelated: tuple[str, ...]
+    """Phrases of things that are no class, however near their words."""
     held_out: tuple[str, ...]
     """Phrases of classes that are not trained; none of them is a distractor either."""
 
@@ -60,53 +62,60 @@ class Words:
         _check_held_out(held_out, [entry.name for entry in entries])
         names = {entry.name: (entry.name, *entry.synonyms) for entry in entries}
         kept = tuple(phrases for name, phrases in names.items() if name not in held_out)
-        return cls(kept, (), tuple(phrase for name in held_out for phrase in names[name]))
+        return cls(kept, (), (), tuple(phrase for name in held_out for phrase in names[name]))
 
     @classmethod
     def read(cls, path: str | Path, classes: Sequence[str], held_out: Sequence[str]) -> Words:
-        """A YAML file with `synonyms` of every class and `related` phrases of some. Raises InputError."""
+        """A YAML file: `synonyms` of every class, `related` phrases of some, a list `unrelated`. Raises InputError."""
         content = read_yaml(path, "words")
         synonyms, related = (_lists(content, key, path) for key in ("synonyms", "related"))
         if missing := [name for name in classes if not synonyms.get(name)]:
             raise InputError(f"words {path} have no synonyms of {', '.join(missing)}")
         if surplus := sorted((synonyms.keys() | related.keys()) - set(classes)):
             raise InputError(f"words {path} have {', '.join(surplus)}, which is no class of the data")
+        unrelated = content.get("unrelated")
+        if not _is_list(unrelated):
+            raise InputError(f"words {path} must have `unrelated`, a list of phrases (it may be empty)")
         _check_held_out(held_out, classes)
         kept = [name for name in classes if name not in held_out]
         return cls(
             synonyms=tuple(tuple(synonyms[name]) for name in kept),
             related=tuple((phrase, kept.index(name)) for name in kept for phrase in related.get(name, [])),
+            unrelated=tuple(unrelated),
             held_out=tuple(phrase for name in held_out for phrase in [*synonyms[name], *related.get(name, [])]),
         )
 
 
 class WordSampler:
-    """Draws the vocabulary of each step from synonyms, related words and ImageNet's names."""
+    """Draws the vocabulary of each step from synonyms, related and unrelated words and ImageNet's names."""
 
     def __init__(self, words: Words, recipe: TrainingRecipe, tower: TextTower, embedding_size: int) -> None:
         """Raises InputError: more distractors than there are words."""
         self._words, self._size = words, embedding_size
         self._noise = recipe.word_noise
         self._related_count = min(recipe.distractors // 3, len(words.related))
-        self._unrelated_count = recipe.distractors - self._related_count
-        self._unrelated = _unrelated_names(words, tower) if self._unrelated_count else []
-        if self._unrelated_count > len(self._unrelated):
+        self._unrelated_count = min(recipe.distractors // 3, len(words.unrelated))
+        self._imagenet_count = recipe.distractors - self._related_count - self._unrelated_count
+        self._imagenet = _unlike_names(words, tower) if self._imagenet_count else []
+        if self._imagenet_count > len(self._imagenet):
             raise InputError(
-                f"recipe: distractors {recipe.distractors} is more than the {len(self._unrelated)} names of ImageNet "
-                f"that are unlike every class and {self._related_count} related words"
+                f"recipe: distractors {recipe.distractors} is more than the {len(self._imagenet)} names of ImageNet "
+                f"that are unlike every class, {self._related_count} related and {self._unrelated_count} unrelated "
+                "words"
             )
 
     @property
     def phrases(self) -> list[str]:
         """Every phrase that a step can draw."""
         classes = [phrase for phrases in self._words.synonyms for phrase in phrases]
-        return [*classes, *(phrase for phrase, _ in self._words.related), *self._unrelated]
+        return [*classes, *(phrase for phrase, _ in self._words.related), *self._words.unrelated, *self._imagenet]
 
     def draw(self, rng: np.random.Generator) -> StepVocabulary:
         """The vocabulary of one step, drawn from `rng`: every process draws the same."""
         words = self._words
         related = [words.related[index] for index in _choose(rng, len(words.related), self._related_count)]
-        unrelated = [self._unrelated[index] for index in _choose(rng, len(self._unrelated), self._unrelated_count)]
+        unrelated = [words.unrelated[index] for index in _choose(rng, len(words.unrelated), self._unrelated_count)]
+        unrelated += [self._imagenet[index] for index in _choose(rng, len(self._imagenet), self._imagenet_count)]
         counts = rng.choice(NAMES_OF_A_CLASS, len(words.synonyms))
         entries = [
             tuple(names[index] for index in _choose(rng, len(names), min(count, len(names))))
@@ -135,7 +144,7 @@ def _choose(rng: np.random.Generator, of: int, count: int) -> list[int]:
     return [int(index) for index in rng.permutation(of)[:count]]
 
 
-def _unrelated_names(words: Words, tower: TextTower) -> list[str]:
+def _unlike_names(words: Words, tower: TextTower) -> list[str]:
     """ImageNet's names that are unlike every phrase of the words."""
     phrases = [phrase for names in words.synonyms for phrase in names]
     phrases += [*(phrase for phrase, _ in words.related), *words.held_out]
@@ -154,8 +163,10 @@ def _check_held_out(held_out: Sequence[str], classes: Sequence[str]) -> None:
 def _lists(content: Any, key: str, path: str | Path) -> dict[str, list[str]]:
     """The mapping `key` of a words file: class names to lists of phrases."""
     mapping = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(mapping, dict) or not all(
-        isinstance(phrases, list) and all(isinstance(phrase, str) for phrase in phrases) for phrases in mapping.values()
-    ):
+    if not isinstance(mapping, dict) or not all(_is_list(phrases) for phrases in mapping.values()):
         raise InputError(f"words {path} must have `{key}`, a mapping of class names to lists of phrases")
     return mapping
+
+
+def _is_list(value: Any) -> TypeGuard[list[str]]:
+    return isinstance(value, list) and all(isinstance(phrase, str) for phrase in value)

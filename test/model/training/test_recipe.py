@@ -18,7 +18,7 @@ LITE = (CONFIG / "errseg-lite.yaml").read_text()
 
 def test_a_recipe_is_what_its_file_says() -> None:
     recipe = TrainingRecipe.read(CONFIG / "errseg-lite.yaml")
-    assert recipe.data == DatasetSource("camvid", "../shared/camvid", ("train", "val"))
+    assert recipe.data == DatasetSource("camvid", "../shared/camvid", ("train",))
     assert recipe.crop == (288, 288) and recipe.sample_drive is not None and recipe.sample_drive.share == 0.12
     assert isinstance(TrainingRecipe.read(CONFIG / "own-data.yaml").data, FolderSource)
 

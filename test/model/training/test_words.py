@@ -13,7 +13,9 @@ import torch
 import yaml
 
 from errseg_model import InputError
+from errseg_model.benchmark_accuracy import CROWDS
 from errseg_model.datasets.camvid import CAMVID, CLASSES
+from errseg_model.datasets.class_lists import packaged
 from errseg_model.text.minilm import MiniLMTextTower
 from errseg_model.training.prototypes import imagenet_names
 from errseg_model.training.recipe import TrainingRecipe
@@ -21,6 +23,7 @@ from errseg_model.training.words import NO_CLASS, Words, WordSampler
 from errseg_model.vocabulary import VocabularyEntry
 
 CONFIG = Path(__file__).parents[3] / "config"
+EVALUATED = ("other", "opened_1", "opened_2", "sealed")
 TRAINED = CONFIG / "training" / "driving_words.yaml"
 
 
@@ -37,17 +40,24 @@ def lists() -> dict[str, set[str]]:
     content = yaml.safe_load(TRAINED.read_text())
     found = {
         name: keys(list(yaml.safe_load((CONFIG / "evaluation" / f"camvid_{name}_words.yaml").read_text()).values()))
-        for name in ("other", "opened", "sealed")
+        for name in EVALUATED
     }
+    unrelated = content.pop("unrelated")
     trained = [phrase for part in content.values() for phrases in part.values() for phrase in phrases]
-    return {"trained": keys(trained), **found}
+    return {"trained": keys(trained), "unrelated": keys(unrelated), **found}
 
 
 def test_no_word_of_evaluation_is_in_another_list(lists: dict[str, set[str]]) -> None:
-    assert {len(lists[name]) for name in ("other", "opened", "sealed")} == {len(CLASSES)}
+    assert {len(lists[name]) for name in EVALUATED} == {len(CLASSES)}
     assert len(lists["trained"]) > 300
     for first, second in itertools.combinations(lists, 2):
         assert not lists[first] & lists[second], (first, second)
+
+
+def test_large_vocabularies_are_measured_with_names_that_no_training_heard(lists: dict[str, set[str]]) -> None:
+    measured = [packaged(name)(Path()).vocabulary for names in CROWDS.values() for name in names]
+    assert len(lists["unrelated"]) > 300
+    assert not lists["unrelated"] & keys([name for vocabulary in measured for name in vocabulary.names])
 
 
 def test_no_sealed_word_is_a_class_of_imagenet(lists: dict[str, set[str]]) -> None:
@@ -75,6 +85,8 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     assert first.class_of.tolist() == [*range(11), *[NO_CLASS] * 20] and len(first.entries) == 31
     assert first.entries[:11] != second.entries[:11]
     assert (first.relative_of[11:17] >= 0).all() and (first.relative_of == NO_CLASS).sum() == 25
+    unrelated = set(Words.read(TRAINED, CLASSES, ()).unrelated)
+    assert [entry[0] in unrelated for entry in first.entries[17:]] == [True] * 6 + [False] * 8
     again = sampler.draw(np.random.default_rng(1))
     assert again.entries == first.entries
     assert first.shift is not None and again.shift is not None and torch.equal(again.shift, first.shift)
@@ -93,10 +105,20 @@ def test_words_of_held_out_classes_are_never_drawn(recipe: TrainingRecipe, tower
     assert words.synonyms[CLASSES.index("pedestrian") - 2][0] == "pedestrian"  # two held out classes stand before it
 
 
+def test_the_names_of_imagenet_are_many(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    """With few a step hears the same other words every time, and any name that is unlike them takes a class."""
+    words = Words.read(TRAINED, CLASSES, ())
+    sampler = WordSampler(words, recipe, tower, 384)
+    named = {phrase for phrases in words.synonyms for phrase in phrases}
+    imagenet = set(sampler.phrases) & set(imagenet_names()) - named
+    assert len(imagenet) > 700
+    assert not imagenet & {"picket fence", "street sign", "minivan", "mountain bike", "church", "school bus"}
+
+
 def test_without_a_file_classes_go_by_their_own_names() -> None:
     entries = [VocabularyEntry.parse("car, automobile"), VocabularyEntry.parse("road")]
     assert Words.of_classes(entries, ()).synonyms == (("car", "automobile"), ("road",))
-    assert Words.of_classes(entries, ("car",)) == Words((("road",),), (), ("car", "automobile"))
+    assert Words.of_classes(entries, ("car",)) == Words((("road",),), (), (), ("car", "automobile"))
 
 
 @pytest.mark.parametrize(
@@ -108,8 +130,8 @@ def test_held_out_classes_must_be_some_of_the_classes(held_out: tuple[str, ...],
 
 
 def test_more_distractors_than_words_are_refused(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
-    many = dataclasses.replace(recipe, distractors=900)
-    with pytest.raises(InputError, match="distractors 900 is more than the"):
+    many = dataclasses.replace(recipe, distractors=2000)
+    with pytest.raises(InputError, match="distractors 2000 is more than the"):
         WordSampler(Words.read(TRAINED, CLASSES, ()), many, tower, 384)
 
 
@@ -121,6 +143,8 @@ def test_more_distractors_than_words_are_refused(recipe: TrainingRecipe, tower: 
         ("synonyms: {road: street}\nrelated: {}", "must have `synonyms`"),
         ("synonyms: {road: [street]}\nrelated: {}", "have no synonyms of sky"),
         ("synonyms: {road: [street], sky: [sky]}\nrelated: {moon: [sun]}", "have moon, which is no class"),
+        ("synonyms: {road: [street], sky: [sky]}\nrelated: {}", "must have `unrelated`"),
+        ("synonyms: {road: [street], sky: [sky]}\nrelated: {}\nunrelated: [1]", "must have `unrelated`"),
     ],
 )
 def test_a_wrong_file_of_words_is_an_error_that_names_it(tmp_path: Path, text: str, message: str) -> None:
