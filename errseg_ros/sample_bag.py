@@ -6,7 +6,6 @@ Topics: images, camera_info, exact labels, and once, before everything else and 
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from rosbags.rosbag2 import Writer
 from tqdm import tqdm
 
+from errseg_model.cli.options import image_size
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
 from errseg_ros.bag_messages import CAMERA_INFO, IMAGE, LABEL_INFO, Messages
@@ -66,13 +66,6 @@ def _write(writer: Writer, drive: SampleDrive) -> None:
         put(LABEL_TOPIC, stamp_ns, messages.image(header, frame.labels, "mono8"))
 
 
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH such as 360x640, got {text!r}")
-    return int(match[1]), int(match[2])
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Console script `sample_bag`; exit status 2 and one line for wrong input."""
     parser = argparse.ArgumentParser(prog="sample_bag", description="Write the sample drive as a rosbag2.")
@@ -80,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="which town, light and weather (default 0)")
     parser.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds (default 10)")
     parser.add_argument("--rate", type=float, default=10.0, metavar="HZ", help="images a second (default 10)")
-    parser.add_argument("--size", type=_size, default=(360, 640), metavar="HxW", help="default 360x640")
+    parser.add_argument("--size", type=image_size, default=(360, 640), metavar="HxW", help="default 360x640")
     parser.add_argument("--storage", choices=tuple(STORAGES), default="mcap", help="default mcap")
     args = parser.parse_args(argv)
     try:

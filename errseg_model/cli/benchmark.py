@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options
+from errseg_model.cli.options import add_model_options, image_size
 from errseg_model.errors import InputError
 
 MAX_CLASSES = 100_000
-MAX_SIDE = 16_384
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     add_model_options(parser)
     parser.add_argument("--random-weights", action="store_true", help="in place of a checkpoint")
     parser.add_argument("--num-classes", type=_count(MAX_CLASSES), required=True, metavar="T", help="of the vocabulary")
-    parser.add_argument("--image-size", type=_image_size, default=(720, 1280), metavar="HxW", help="default: 720x1280")
+    parser.add_argument("--image-size", type=image_size, default=(720, 1280), metavar="HxW", help="default: 720x1280")
     parser.add_argument("--threads", type=_count(1024), metavar="N", help="of the CPU (default: PyTorch's own number)")
     parser.add_argument("--runs", type=_count(10_000), default=10, metavar="N", help="images that count (default: 10)")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
@@ -68,11 +67,3 @@ def _count(most: int) -> Any:
         return int(text)
 
     return count
-
-
-def _image_size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
-    size = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH from 1x1 to {MAX_SIDE}x{MAX_SIDE}, got {text!r}")
-    return size

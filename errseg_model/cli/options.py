@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 from errseg_model.backends.names import BACKENDS, PRECISIONS
 from errseg_model.config import RESIZES, check_input_size, list_models
+from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyError
 
 if TYPE_CHECKING:
     from errseg_model.segmenter import Segmenter
+
+MAX_SIDE = 16_384
+"""Pixels of an image's height or width; a slip of the finger is not to fill the memory."""
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +61,20 @@ def vocabulary(text: str) -> Vocabulary:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def image_size(text: str) -> tuple[int, int]:
+    """argparse type of HxW, an image's (height, width)."""
+    match = re.fullmatch(r"([0-9]{1,5})x([0-9]{1,5})", text)
+    size = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise argparse.ArgumentTypeError(
+            f"expected HEIGHTxWIDTH such as 384x512, up to {MAX_SIDE}x{MAX_SIDE}, got {text!r}"
+        )
+    return size
+
+
 def input_size(text: str) -> tuple[int, int]:
-    """argparse type of HxW."""
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    """argparse type of HxW, what the network computes: multiples of 32."""
     try:
-        if match is None:
-            raise ValueError(f"expected HEIGHTxWIDTH such as 384x512, got {text!r}")
-        return check_input_size((int(match[1]), int(match[2])))
-    except ValueError as error:
+        return check_input_size(image_size(text))
+    except InputError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,7 +19,7 @@ from errseg_model import create_model
 from errseg_model.__main__ import main
 from errseg_model.checkpoint import save_checkpoint
 from errseg_model.cli.files import InputError, whole
-from errseg_model.cli.options import input_size
+from errseg_model.cli.options import image_size, input_size
 
 
 @pytest.fixture(scope="session")
@@ -132,9 +135,30 @@ def test_no_ros_is_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("text", "size"), [("384x512", (384, 512)), ("32x32", (32, 32))])
-def test_input_size(text: str, size: tuple[int, int]) -> None:
-    assert input_size(text) == size
+@pytest.mark.parametrize(
+    ("kind", "text", "expected"),
+    [
+        (image_size, "384x512", (384, 512)),
+        (image_size, "1x1", (1, 1)),
+        (image_size, "16384x16384", (16384, 16384)),
+        (image_size, "0720x01280", (720, 1280)),
+        *((image_size, text, "expected HEIGHTxWIDTH such as 384x512") for text in ("", "360", "720p", "1x", "x1")),
+        *((image_size, text, f"16384x16384, got {text!r}") for text in ("0x5", "5x0", "16385x1", "1x16385")),
+        *((image_size, text, f"got {text!r}") for text in ("1X1", "1x1x1", "-1x1", "1.5x2", " 1x1", "1x1\n", "٣x٣")),
+        (image_size, "9" * 5000 + "x1", "expected HEIGHTxWIDTH"),
+        (input_size, "384x512", (384, 512)),
+        (input_size, "32x32", (32, 32)),
+        (input_size, "360x640", "multiples of 32 (height, width), got [360, 640]"),
+        (input_size, "0x32", "expected HEIGHTxWIDTH"),
+        (input_size, "720p", "expected HEIGHTxWIDTH"),
+    ],
+)
+def test_sizes(kind: Callable[[str], tuple[int, int]], text: str, expected: tuple[int, int] | str) -> None:
+    if isinstance(expected, tuple):
+        assert kind(text) == expected
+    else:
+        with pytest.raises(argparse.ArgumentTypeError, match=re.escape(expected)):
+            kind(text)
 
 
 def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_command_writes_what_was_asked_for(tmp_path: Path, capsys: pytest.Ca
     [
         (["--out", "{tmp}"], "exists already"),
         (["--out", "{tmp}/missing/town"], "missing is not a folder: create it first"),
-        (["--out", "{tmp}/town", "--size", "360"], "expected HEIGHTxWIDTH such as 360x640, got '360'"),
+        (["--out", "{tmp}/town", "--size", "360"], "expected HEIGHTxWIDTH"),
         (["--out", "{tmp}/town", "--size", "5x5"], "at least 48x64"),
         (["--out", "{tmp}/town", "--rate", "0"], "rate_hz must be a number above 0"),
         (["--out", "{tmp}/town", "--duration", "inf"], "got inf"),

@@ -94,7 +94,6 @@ def test_a_backend_shows_its_halves_and_the_same_operations(tmp_path: Path) -> N
         (["--random-weights", "--num-classes", "0"], "expected an integer from 1 to"),
         (["--random-weights", "--runs", "many"], "expected an integer from 1 to"),
         (["--random-weights", "--image-size", "720p"], "expected HEIGHTxWIDTH"),
-        (["--random-weights", "--image-size", "720x99999"], "expected HEIGHTxWIDTH"),
         (["--random-weights", "--input-size", "60x90"], "multiples of 32"),
     ],
 )
