@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -61,7 +62,7 @@ class TestAssembly:
         self, assembly: Assembly, answers: list[LiveAnswer], order: str
     ) -> None:
         add = {
-            "i": lambda: assembly.add_image(7, 100 * MS),
+            "i": lambda: assembly.add_image(7, 0, 100 * MS),
             "m": lambda: assembly.add_mask(at(7, data="mask"), 350 * MS),
             "c": lambda: assembly.add_confidence(at(7, data="confidence")),
             "s": lambda: assembly.add_scores(scores(7, "road", "sky")),
@@ -78,7 +79,7 @@ class TestAssembly:
 
     def test_images_without_a_mask_were_dropped(self, assembly: Assembly) -> None:
         for number in range(10):
-            assembly.add_image(number, number * MS)
+            assembly.add_image(number, 0, number * MS)
             if number % 3 == 0:
                 assembly.add_mask(at(number), number * MS)
         assert (assembly.published, assembly.answered) == (10, 4)
@@ -87,12 +88,12 @@ class TestAssembly:
     def test_in_a_loop_every_image_counts(self, assembly: Assembly) -> None:
         for received in (0, 1000 * MS):
             for stamp in (1, 2):
-                assembly.add_image(stamp, received + stamp * MS)
+                assembly.add_image(stamp, 0, received + stamp * MS)
             assembly.add_mask(at(2), received + 9 * MS)
         assert (assembly.published, assembly.answered) == (4, 2)
 
     def test_a_mask_that_comes_twice_answers_one_image(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
-        assembly.add_image(7, 0)
+        assembly.add_image(7, 0, 0)
         for _ in range(2):
             assembly.add_mask(at(7), 1)
             assembly.add_confidence(at(7))
@@ -101,7 +102,7 @@ class TestAssembly:
         assert (assembly.published, assembly.answered, len(answers), assembly.strangers) == (1, 1, 1, 1)
 
     def test_the_labels_may_come_after_the_mask(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
-        assembly.add_image(7, 0)
+        assembly.add_image(7, 0, 0)
         for message in (at(7), at(8)):
             assembly.add_confidence(message)
         assembly.add_mask(at(7), 1)
@@ -122,18 +123,63 @@ class TestAssembly:
         assert answers == []
 
     def test_an_answer_without_all_its_parts_is_said_and_counts_as_answered(self, assembly: Assembly) -> None:
-        assembly.add_image(7, 0)
+        assembly.add_image(7, 0, 0)
         assembly.add_mask(at(7), 1)
         assembly.finish()
         assert (assembly.answered, assembly.strangers, assembly.incomplete) == (1, 0, 1)
 
+    @pytest.mark.parametrize("clock", [0, -(10**15), 10**15])
+    @pytest.mark.parametrize("order", ["im", "mi"])
+    def test_an_image_that_comes_later_than_its_mask_was_there_when_it_was_sent(
+        self, assembly: Assembly, answers: list[LiveAnswer], clock: int, order: str
+    ) -> None:
+        start = 10**18
+        assembly.add_image(6, start - clock, start + 2 * MS)  # the quickest, by whatever clock its publisher has
+        assembly.add_image(5, start + 10 * MS - clock, start + 15 * MS)
+        add = {
+            "i": lambda: assembly.add_image(7, start + 40 * MS - clock, start + 100 * MS + 500_000),
+            "m": lambda: assembly.add_mask(at(7), start + 100 * MS),
+        }
+        for step in order:
+            add[step]()
+        assembly.add_confidence(at(7))
+        assembly.add_scores(scores(7, "road", "sky"))
+        assert [answer.latency_ms for answer in answers] == [58.0]
+
+    def test_an_answer_before_its_image_without_a_quicker_image_has_no_latency(
+        self, assembly: Assembly, answers: list[LiveAnswer]
+    ) -> None:
+        assembly.add_mask(at(7), 100 * MS)
+        assembly.add_confidence(at(7))
+        assembly.add_scores(scores(7, "road", "sky"))
+        assembly.add_image(7, 40 * MS, 101 * MS)
+        assembly.finish()
+        assert answers == []
+        assert (assembly.answered, assembly.untimed, assembly.incomplete, assembly.strangers) == (1, 1, 0, 0)
+
+    def test_only_the_last_images_tell_how_a_clock_differs(self, assembly: Assembly, answers: list[LiveAnswer]) -> None:
+        for number in range(1, 1001):  # the publisher's clock loses 1 ms with each image, far more than one does
+            sent = number * 100 * MS
+            assembly.add_image(number, sent - number * MS, sent + 2 * MS)
+            assembly.add_mask(at(number), sent + 52 * MS)
+            assembly.add_confidence(at(number))
+            assembly.add_scores(scores(number, "road", "sky"))
+        assert max(answer.latency_ms for answer in answers) == 50.0 + 199  # of 200 images, not of 1000
+
     def test_memory_does_not_grow(self, assembly: Assembly) -> None:
         for number in range(5000):
-            assembly.add_image(number, number)
+            assembly.add_image(number, 0, number)
             assembly.add_mask(at(number + 10**6), number)
         assert len(assembly._images) <= 1000 and len(assembly._parts) <= 16
         assembly.finish()
         assert assembly.strangers == 5000
+
+
+def test_where_the_middleware_tells_no_time_of_arrival_it_is_now() -> None:
+    from errseg_ros.evaluate_bag.live.listener import _received_ns
+
+    assert _received_ns({"received_timestamp": 7}) == 7
+    assert abs(_received_ns({"received_timestamp": 0}) - time.time_ns()) < 10 * 10**9
 
 
 @pytest.mark.parametrize(("dtype", "unlabelled"), [(np.uint8, 255), (np.uint16, 65535)])

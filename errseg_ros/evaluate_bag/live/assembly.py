@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from errseg_ros.evaluate_bag.truth import SECOND
 
 _IMAGES = 1000  # that may wait for their answer; older ones were dropped
 _PARTS = 16  # answers that may wait for a part
+_TRANSITS = 200  # the quickest of so many images tells how the clocks differ; clocks drift, so not of all
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class LiveAnswer:
 
     stamp_ns: int
     latency_ms: float
-    """From the image to its mask, both as they were received here."""
+    """From the image to its mask, both by the clock of this machine."""
     names: tuple[str, ...]
     """Of the vocabulary that the mask was computed under."""
     ids: tuple[int, ...]
@@ -38,6 +39,24 @@ class _Parts:
     names: tuple[str, ...] | None = None
 
 
+class Arrivals:
+    """When images would have been received here had each been as quick on its way as the quickest of late.
+
+    On a busy machine an image may come later here than at the node, even after its mask: the publisher sends it to one
+    after the other, and may lose the processor in between. When it was sent tells that, by whatever clock.
+    """
+
+    def __init__(self) -> None:
+        self._transits: deque[int] = deque(maxlen=_TRANSITS)
+
+    def of(self, sent_ns: int, received_ns: int) -> int:
+        """In nanoseconds of the clock here; as it was received where the middleware does not tell when it was sent."""
+        if not sent_ns:
+            return received_ns
+        self._transits.append(received_ns - sent_ns)
+        return sent_ns + min(self._transits)
+
+
 class Assembly:
     """Takes messages one by one, in any order; memory does not grow with their number."""
 
@@ -47,6 +66,7 @@ class Assembly:
         self._images: OrderedDict[int, int] = OrderedDict()
         self._parts: OrderedDict[int, _Parts] = OrderedDict()
         self._ids: dict[tuple[str, ...], tuple[int, ...]] = {}
+        self._arrivals = Arrivals()
         self.published = 0
         """Images received."""
         self.answered = 0
@@ -55,14 +75,20 @@ class Assembly:
         """Masks of images that were not received here."""
         self.incomplete = 0
         """Answers that lack confidence, class_scores or the label_info of their names."""
+        self.untimed = 0
+        """Answers that were received before their image, of which no quicker one tells when it was sent."""
         self.first_ns: int | None = None
         """When the first image was received."""
         self.last_ns: int | None = None
         self.threshold = 0.0
         """Of the last label_info."""
 
-    def add_image(self, stamp_ns: int, received_ns: int) -> None:
-        """An image was published. The same stamp again, in a loop, is another image."""
+    def add_image(self, stamp_ns: int, sent_ns: int, received_ns: int) -> None:
+        """An image was published, at `sent_ns` by its publisher's clock (0: not told).
+
+        The same stamp again, in a loop, is another image.
+        """
+        received_ns = self._arrivals.of(sent_ns, received_ns)
         self.published += 1
         self.first_ns = received_ns if self.first_ns is None else self.first_ns
         self.last_ns = received_ns
@@ -129,10 +155,14 @@ class Assembly:
         if parts.mask is None or parts.image_ns is None or parts.confidence is None or parts.names not in self._ids:
             return
         del self._parts[stamp_ns]
+        latency_ns = parts.mask_ns - parts.image_ns
+        if latency_ns < 0:
+            self.untimed += 1
+            return
         self._emit(
             LiveAnswer(
                 stamp_ns=stamp_ns,
-                latency_ms=(parts.mask_ns - parts.image_ns) / 1e6,
+                latency_ms=latency_ns / 1e6,
                 names=parts.names,
                 ids=self._ids[parts.names],
                 mask=parts.mask,

@@ -189,6 +189,8 @@ class _Session:
             f"{assembly.incomplete} masks came without confidence or class_scores; they count as answered only.": (
                 assembly.incomplete
             ),
+            f"{assembly.untimed} masks came before an image of which could not be told when it was sent; they count as "
+            "answered only.": assembly.untimed,
             f"{self._listener.unseen} answers came faster than they could be evaluated; they count as answered "
             "only.": self._listener.unseen,
             f"{self._again} images were played again; they count as published and answered only.": self._again,
