@@ -17,9 +17,9 @@ from tqdm import tqdm
 from errseg_model.cli.options import image_size
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
-from errseg_ros.bag_messages import CAMERA_INFO, IMAGE, LABEL_INFO, Messages
-from errseg_ros.bag_writing import STORAGES, NewBag, offered_qos
 from errseg_ros.bags import make_typestore
+from errseg_ros.bags.messages import CAMERA_INFO, IMAGE, LABEL_INFO, Messages
+from errseg_ros.bags.writing import STORAGES, NewBag, offered_qos
 
 IMAGE_TOPIC = "/camera/image"
 CAMERA_INFO_TOPIC = "/camera/camera_info"

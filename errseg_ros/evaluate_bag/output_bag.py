@@ -13,9 +13,9 @@ from rosbags.interfaces import Connection
 from errseg_model.errors import InputError
 from errseg_model.visualization import overlay
 from errseg_model.vocabulary import Vocabulary
-from errseg_ros.bag_messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LABEL_INFO, VISION_INFO, Messages
-from errseg_ros.bag_writing import NewBag, offered_qos
 from errseg_ros.bags import BagMessage, BagReader, make_typestore
+from errseg_ros.bags.messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LABEL_INFO, VISION_INFO, Messages
+from errseg_ros.bags.writing import NewBag, offered_qos
 from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.settings import Settings

@@ -15,8 +15,8 @@ from rosbags.rosbag2 import Writer
 from errseg_model.errors import InputError
 from errseg_model.result import UNLABELLED
 from errseg_model.sample_drive import SampleDrive
-from errseg_ros.bag_messages import IMAGE, Messages
 from errseg_ros.bags import BagReader, make_typestore
+from errseg_ros.bags.messages import IMAGE, Messages
 from errseg_ros.class_ids import positions
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
 from errseg_ros.evaluate_bag.live.images import BagImages, header_stamp

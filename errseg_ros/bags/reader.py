@@ -18,29 +18,11 @@ from rosbags.interfaces import Qos
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from errseg_ros.bag_files import BagError, FileTopic, opened, storage_suffix, unpack
+from errseg_ros.bags.files import opened, storage_suffix, unpack
+from errseg_ros.bags.storage import BagError, FileTopic
+from errseg_ros.bags.typestore import make_typestore
 
-__all__ = ["BagError", "BagMessage", "BagReader", "BagTopic", "make_typestore"]
-
-# vision_msgs is not among the types that the library brings along.
-_VISION_MSGS = {
-    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
-    "vision_msgs/msg/LabelInfo": "std_msgs/Header header\nVisionClass[] class_map\nfloat32 threshold\n",
-    "vision_msgs/msg/VisionInfo": (
-        "std_msgs/Header header\nstring method\nstring database_location\nint32 database_version\n"
-    ),
-    "vision_msgs/msg/ObjectHypothesis": "string class_id\nfloat64 score\n",
-    "vision_msgs/msg/Classification": "std_msgs/Header header\nObjectHypothesis[] results\n",
-}
 _IDL_SEPARATOR = "=" * 80 + "\n"
-
-
-def make_typestore() -> Typestore:
-    """The message types of bags: those of ROS 2 Humble, which newer distributions share, and vision_msgs."""
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, text in _VISION_MSGS.items():
-        store.register(get_types_from_msg(text, name))
-    return store
 
 
 @dataclass(frozen=True)

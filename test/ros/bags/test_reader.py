@@ -17,8 +17,8 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import get_types_from_msg
 
-from errseg_ros.bag_writing import offered_qos
 from errseg_ros.bags import BagError, BagMessage, BagReader, make_typestore
+from errseg_ros.bags.writing import offered_qos
 
 SECOND = 1_000_000_000
 TEXTS, NUMBERS = "/texts", "/numbers"
