@@ -9,20 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from errseg_model.result import UNLABELLED, SegmentationResult
+from errseg_model.strips import best_classes_in_strips
 from errseg_model.transfer import to_host
 from errseg_model.vocabulary import Vocabulary
-
-STRIP_SCORES = 1 << 19
-"""Scores of all classes that the CPU resizes at a time: 2 MB, so that they are compared while the cache has them."""
-
-MIN_STRIP_COLUMNS = 16
-"""Columns of a strip at least: a cache line of float32."""
-
-VECTOR_CLASSES = 8
-"""Classes are padded to a multiple of this on the CPU, so that the resize has no remainder to its vectors.
-
-The remainder would be computed another way and round differently.
-"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +53,7 @@ def best_classes(
 ) -> BestClasses:
     """Sigmoid, bilinear resize of the K kept maps, best class; of equal scores the first class wins.
 
-    On the CPU the resized maps are never all there: they are computed in strips of columns, which stay in the cache
-    until the best class is taken. A GPU computes all columns in one go, and nothing waits for it.
+    The CPU computes strips of the image. A GPU computes all of it in one go, and nothing waits for it.
 
     Args:
         logits: (K, h, w) of the kept classes.
@@ -73,31 +61,27 @@ def best_classes(
         size: (H, W) of the image.
         confidence_threshold: 0..1; pixels below it are unlabelled.
     """
-    classes, (height, width) = len(logits), size
-    scores, columns, layout = logits.float().sigmoid()[None], width, torch.contiguous_format
-    if scores.device.type == "cpu":
-        # A padded class scores -1 everywhere and is never the best.
-        scores = F.pad(scores, (0, 0, 0, 0, 0, -classes % VECTOR_CLASSES), value=-1.0)
-        columns = max(MIN_STRIP_COLUMNS, STRIP_SCORES // (height * scores.shape[1]))
-        layout = torch.channels_last
-    wide = _resize(scores.contiguous(memory_format=layout), (scores.shape[2], width))
-    mask = torch.empty(size, dtype=torch.uint16, device=logits.device)
-    confidence = torch.empty(size, device=logits.device)
-    positions = F.pad(selected, (0, 1), value=UNLABELLED).int()
+    scores = logits.float().sigmoid()
+    if scores.device.type != "cpu":
+        return best_classes_at_once(scores, selected, size, confidence_threshold)
+    strips = best_classes_in_strips(
+        scores.numpy(), selected.numpy(), size, confidence_threshold, torch.get_num_threads()
+    )
+    return BestClasses(*map(torch.from_numpy, strips))
+
+
+def best_classes_at_once(
+    scores: Tensor, selected: Tensor, size: tuple[int, int], confidence_threshold: float
+) -> BestClasses:
+    """`best_classes` of scores (K, h, w) on any device, with all maps at the image's resolution."""
+    classes = len(scores)
+    score, best = F.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)[0].max(dim=0)
+    best.masked_fill_(~(score >= confidence_threshold), classes)
+    mask = F.pad(selected, (0, 1), value=UNLABELLED).int().take(best).to(torch.uint16)
     # One more place than classes, for unlabelled pixels; one for each row, as a GPU's threads would queue for so few.
-    sums = torch.zeros(height, classes + 1, dtype=torch.float64, device=logits.device)
+    sums = torch.zeros(size[0], classes + 1, dtype=torch.float64, device=scores.device)
     pixels = torch.zeros_like(sums)
-    for first in range(0, width, columns):
-        strip = slice(first, first + columns)
-        part = wide[..., strip].contiguous(memory_format=layout)
-        score, best = _resize(part, (height, part.shape[3]))[0].max(dim=0)
-        best.masked_fill_(~(score >= confidence_threshold), classes)
-        mask[:, strip], confidence[:, strip] = positions.take(best), score
-        sums.scatter_add_(1, best, score.double())
-        pixels.scatter_add_(1, best, torch.ones_like(score, dtype=torch.float64))
+    sums.scatter_add_(1, best, score.double())
+    pixels.scatter_add_(1, best, torch.ones_like(score, dtype=torch.float64))
     means = sums.sum(0) / pixels.sum(0).clamp(min=1)
-    return BestClasses(mask, confidence, means[:classes])
-
-
-def _resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+    return BestClasses(mask, score, means[:classes])

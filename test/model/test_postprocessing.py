@@ -8,9 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from errseg_model.postprocessing import best_classes, postprocess
+from errseg_model.postprocessing import best_classes, best_classes_at_once, postprocess
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyError
+
+ROUNDING = 3e-6
+"""OpenCV's resize and PyTorch's round differently."""
 
 VOCABULARY = Vocabulary.parse(["road", "car, automobile", "sky", "tree"])
 
@@ -57,13 +60,6 @@ def test_class_confidence_agrees_with_the_mask(logits: torch.Tensor) -> None:
         result.class_confidence("automobile")
 
 
-def whole(logits: torch.Tensor, selected: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask and confidence with all maps at the image's resolution: what the strips must not be told from."""
-    scores = F.interpolate(logits.sigmoid()[None], size=size, mode="bilinear", align_corners=False)[0]
-    confidence, best = scores.max(dim=0)
-    return selected[best], confidence
-
-
 def smooth_logits(classes: int, size: tuple[int, int]) -> torch.Tensor:
     coarse = torch.randn(1, classes, 6, 8, generator=torch.Generator().manual_seed(classes))
     return F.interpolate(coarse, size=size, mode="bicubic")[0] * 2
@@ -79,22 +75,31 @@ def smooth_logits(classes: int, size: tuple[int, int]) -> torch.Tensor:
         (32, (120, 160), (720, 1280)),
         (3, (120, 160), (31, 17)),
         (5, (16, 24), (1, 1)),
+        (300, (24, 40), (97, 131)),
+        (600, (6, 10), (24, 40)),
     ],
 )
 def test_strips_make_the_mask_of_the_whole(classes: int, grid: tuple[int, int], size: tuple[int, int]) -> None:
     logits, selected = smooth_logits(classes, grid), torch.arange(classes) * 3
-    mask, confidence = whole(logits, selected, size)
-    best = best_classes(logits, selected, size)
-    np.testing.assert_array_equal(best.mask.numpy(), mask.numpy())
-    np.testing.assert_allclose(best.confidence.numpy(), confidence.numpy(), rtol=0, atol=1e-6)
+    whole = best_classes_at_once(logits.sigmoid(), selected, size, 0.4)
+    best = best_classes(logits, selected, size, 0.4)
+    np.testing.assert_allclose(best.confidence, whole.confidence, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(best.means, whole.means, rtol=0, atol=1e-4 if min(size) > 1 else ROUNDING)
+    scores = F.interpolate(logits.sigmoid()[None], size=size, mode="bilinear", align_corners=False)[0]
+    second = scores.topk(2, dim=0).values[1] if classes > 1 else torch.zeros(size)
+    clear = (whole.confidence - second > ROUNDING) & ((whole.confidence - 0.4).abs() > ROUNDING)
+    assert clear.double().mean() > 0.99
+    np.testing.assert_array_equal(best.mask[clear], whole.mask[clear])
     for kept, position in enumerate(selected.tolist()):
-        own = confidence[mask == position]
+        own = best.confidence[best.mask.int() == position]
         assert best.means[kept].item() == pytest.approx(own.mean().item() if own.numel() else 0, abs=1e-5)
 
 
 def test_of_equal_scores_the_first_class_wins() -> None:
     logits = smooth_logits(1, (30, 40)).expand(7, -1, -1)
     assert (best_classes(logits, torch.arange(4, 11), (301, 403)).mask.numpy() == 4).all()
+    many = logits[:1].expand(600, -1, -1)
+    assert (best_classes(many, torch.arange(600) + 9, (60, 80)).mask.numpy() == 9).all()
 
 
 def test_a_score_that_is_no_number_is_unlabelled() -> None:
