@@ -31,6 +31,8 @@ class Pictures:
     mask: NDArray[np.uint8]
     colours: Mapping[str, tuple[int, int, int]]
     """Of the classes that truth or mask show."""
+    wrong: NDArray[np.bool_] | None = None
+    """(h, w) where the mask is wrong; None without truth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,8 @@ class Painter:
     """Draws images with truth and mask in the same colours, under one vocabulary."""
 
     def __init__(self, vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) -> None:
-        meant = match_classes(vocabulary, classes).tolist()
+        self._meant = np.append(match_classes(vocabulary, classes), len(classes))
+        meant = self._meant[:-1].tolist()
         strangers = [place for place in range(len(classes)) if place not in meant][: MAX_ENTRIES - len(vocabulary)]
         added = tuple(VocabularyEntry(classes[place].name) for place in strangers)
         together = Vocabulary((*vocabulary.entries, *added))
@@ -119,13 +122,20 @@ class Painter:
         size = (round(width * scale), max(round(height * scale), 1))
         small = image.copy() if scale == 1 else cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         nothing = len(self._names)
-        shown = [np.minimum(_shrunk(mask, size), np.uint16(nothing))]
+        mask = _shrunk(mask, size)
+        shown = [np.minimum(mask, np.uint16(nothing))]
+        wrong = None
         if truth is not None:
-            shown.append(np.take(self._of_class, _shrunk(truth, size)))
+            truth = _shrunk(truth, size)
+            shown.append(np.take(self._of_class, truth))
+            # By what is meant, not by colour: several entries may mean the same class.
+            called = np.take(self._meant, np.minimum(mask, len(self._meant) - 1))
+            wrong = (called != truth) & (truth < len(self._of_class) - 1)
         present = np.flatnonzero(sum(np.bincount(picture.ravel(), minlength=nothing + 1) for picture in shown))
         colours = {self._names[position]: _rgb(self._colours[position]) for position in present if position < nothing}
         pictures = [np.take(self._colours, picture, axis=0) for picture in shown]
-        return Pictures(np.asarray(small, np.uint8), pictures[1] if truth is not None else None, pictures[0], colours)
+        truth_picture = pictures[1] if truth is not None else None
+        return Pictures(np.asarray(small, np.uint8), truth_picture, pictures[0], colours, wrong)
 
 
 def _shrunk(picture: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.uint16]:

@@ -119,4 +119,4 @@ _NOTHING = Pictures(np.zeros((0, 0, 3), np.uint8), None, np.zeros((0, 0, 3), np.
 
 def _exhibit(candidate: Candidate, frame: FrameResult) -> Exhibit:
     pictures = candidate.pictures
-    return Exhibit(frame, pictures.image, pictures.truth, pictures.mask, pictures.colours)
+    return Exhibit(frame, pictures.image, pictures.truth, pictures.mask, pictures.colours, pictures.wrong)

@@ -86,6 +86,8 @@ class Exhibit:
     """In the same colours."""
     colours: Mapping[str, tuple[int, int, int]]
     """RGB of the classes that truth or mask show."""
+    wrong: NDArray[np.bool_] | None = None
+    """(H, W) where the mask is wrong; None without truth."""
 
 
 @dataclass(frozen=True)

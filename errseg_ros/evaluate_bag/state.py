@@ -26,7 +26,7 @@ from errseg_ros.evaluate_bag.settings import Settings
 
 FOLDER = ".evaluate_bag"
 _SETTINGS = "settings.json"
-_PICTURES = ("image", "truth", "mask")
+_PICTURES = ("image", "truth", "mask", "wrong")
 
 
 class State:

@@ -67,6 +67,8 @@ def test_truth_has_the_colours_of_the_mask() -> None:
     np.testing.assert_array_equal(pictures.mask[0], [*colours[:3], (0, 0, 0)])
     assert pictures.truth is not None
     np.testing.assert_array_equal(pictures.truth[0], [colours[0], colours[1], colours[3], (0, 0, 0)])
+    assert pictures.wrong is not None  # a dragon is no fence; what does not count cannot be wrong
+    assert pictures.wrong.tolist() == [[False, False, True, False]]
     assert list(pictures.colours) == ["road", "sky", "dragon", "fence"]
     assert pictures.colours["fence"] == tuple(colours[3].tolist())
 
@@ -77,7 +79,7 @@ def test_pictures_are_at_most_640_wide(size: tuple[int, int], small: tuple[int, 
     image = np.full((*size, 3), 7, np.uint8)
     pictures = Painter(VOCABULARY, CLASSES).draw(image, mask, None)
     assert pictures.image.shape == pictures.mask.shape == (*small, 3)
-    assert pictures.truth is None and list(pictures.colours) == ["road"]
+    assert pictures.truth is None and pictures.wrong is None and list(pictures.colours) == ["road"]
     assert not np.shares_memory(pictures.image, image)
 
 
@@ -87,3 +89,10 @@ def test_class_of_the_truth_that_shares_a_word_with_several_entries_is_drawn_onc
     truth = np.zeros((1, 1), np.uint16)
     pictures = painter.draw(np.zeros((1, 1, 3), np.uint8), np.array([[1]], np.uint16), truth)
     assert set(pictures.colours) == {"van", "car"}
+    assert pictures.wrong is not None and not pictures.wrong.any()
+
+
+def test_a_pixel_without_a_class_is_wrong_where_the_truth_has_one() -> None:
+    truth, mask = np.array([[1, 3]], np.uint16), np.array([[UNLABELLED, UNLABELLED]], np.uint16)
+    pictures = Painter(VOCABULARY, CLASSES).draw(np.zeros((1, 2, 3), np.uint8), mask, truth)
+    assert pictures.wrong is not None and pictures.wrong.tolist() == [[True, False]]

@@ -16,7 +16,7 @@ from errseg_ros.evaluate_bag.report.charts import confusion_chart, latency_chart
 from errseg_ros.evaluate_bag.report.colours import OTHERS, UNLABELLED, Colour, class_colours, css
 from errseg_ros.evaluate_bag.report.confusion import MAX_SHOWN, class_rows, confused_pairs, shown_matrix
 from errseg_ros.evaluate_bag.report.figures import Figures, bag_mious
-from errseg_ros.evaluate_bag.report.pictures import Picture, colour_counts, drawing, photo
+from errseg_ros.evaluate_bag.report.pictures import Picture, colour_counts, drawing, marked, photo
 from errseg_ros.evaluate_bag.report.shares import ClassShares
 from errseg_ros.evaluate_bag.report.timeline import Floats, Timeline
 from errseg_ros.evaluate_bag.results import BagSummary, Evaluation, Exhibit, FrameResult, VocabularyPeriod
@@ -203,6 +203,8 @@ def _exhibit(exhibit: Exhibit) -> ExhibitPart:
     if exhibit.truth is not None:
         pictures.append(("Label", drawing(exhibit.truth)))
     pictures.append(("Mask", drawing(exhibit.mask)))
+    if exhibit.wrong is not None:
+        pictures.append(("Where the mask is wrong", marked(exhibit.image, exhibit.wrong)))
     counts = colour_counts(exhibit.truth, exhibit.mask)
     largest = sorted(exhibit.colours.items(), key=lambda item: -counts[item[1]])
     legend = [LegendItem(name, css(colour)) for name, colour in largest]

@@ -17,6 +17,8 @@ from errseg_ros.evaluate_bag.report.colours import Colour
 MAX_SIDE = 800
 """Pixels of the longer side: two fill a screen side by side, and the page stays small."""
 _JPEG_QUALITY = 85
+_MARK = (214, 30, 40)
+_PALE = (118, 235)  # what black and white become
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,14 @@ class Picture:
 def photo(image: NDArray[np.uint8]) -> Picture:
     """An image (H, W, 3) RGB, as JPEG."""
     return _picture(Image.fromarray(_fitted(image, cv2.INTER_AREA)), "JPEG", quality=_JPEG_QUALITY)
+
+
+def marked(image: NDArray[np.uint8], places: NDArray[np.bool_]) -> Picture:
+    """An image (H, W, 3) RGB in pale grey, and in red where `places` (H, W) says so."""
+    grey = np.interp(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 255), _PALE)
+    pale = np.repeat(grey[..., np.newaxis], 3, axis=2).astype(np.uint8)
+    pale[places] = _MARK
+    return photo(pale)
 
 
 def drawing(mask: NDArray[np.uint8]) -> Picture:

@@ -110,6 +110,9 @@ def settings(evaluation: Evaluation, made: datetime) -> list[tuple[str, str]]:
         rows.insert(-2, ("Tolerance between image and label", f"{truth.tolerance_seconds:g} s"))
     if evaluation.compared_with:
         rows.insert(-2, ("Compared with", evaluation.compared_with))
+    if evaluation.loop_seconds and not evaluation.live:
+        share = percent(evaluation.model_seconds / evaluation.loop_seconds)
+        rows.insert(-1, ("Of it in the model, from the first image on", share))
     return rows
 
 

@@ -170,4 +170,5 @@ def _exhibit(
     ]
     assert enlarged[1] is not None
     image = np.full_like(enlarged[1], 128)
-    return Exhibit(frame, image, enlarged[0], enlarged[1], named)
+    wrong = None if truth is None else cv2.resize((truth != mask).astype(np.uint8), enlarged[1].shape[1::-1]) > 0
+    return Exhibit(frame, image, enlarged[0], enlarged[1], named, wrong)

@@ -100,7 +100,9 @@ def test_a_hostile_evaluation_is_a_clean_page(
 def test_pictures_and_charts_are_seen(browser: Chrome, troubled: Evaluation, tmp_path: Path) -> None:
     open_page(browser, troubled, tmp_path)
     sizes = ask(browser, "[...document.images].map(i => [i.naturalWidth, i.naturalHeight, i.width, i.alt.length])")
-    assert len(sizes) == 6
+    assert len(sizes) == 8
+    tops = ask(browser, "[...document.querySelectorAll('#worst img')].map(i => i.getBoundingClientRect().top)")
+    assert len(tops) == 4 and len(set(tops)) == 1  # side by side
     assert all(min(size) > 0 for size in sizes)
     charts = ask(browser, "[...document.querySelectorAll('svg')].map(s => [s.clientWidth, s.clientHeight])")
     assert len(charts) == 4

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from errseg_ros.evaluate_bag.report.pictures import MAX_SIDE, Picture, colour_counts, drawing, photo
+from errseg_ros.evaluate_bag.report.pictures import MAX_SIDE, Picture, colour_counts, drawing, marked, photo
 
 RED, BLUE = (200, 10, 10), (10, 10, 200)
 
@@ -45,6 +45,16 @@ def test_a_photo_is_a_jpeg_like_itself() -> None:
     assert picture.uri.startswith("data:image/jpeg;base64,")
     assert (picture.width, picture.height) == (150, MAX_SIDE)
     assert np.abs(decode(picture).astype(int) - (180, 0, 0)).max() < 8
+
+
+def test_what_is_marked_is_red_and_the_rest_is_pale_and_grey() -> None:
+    image = np.full((32, 64, 3), BLUE, np.uint8)
+    places = np.zeros((32, 64), bool)
+    places[:, 32:] = True
+    picture = decode(marked(image, places)).astype(int)
+    rest, red = picture[:, :16].reshape(-1, 3), picture[:, 48:].reshape(-1, 3)
+    assert rest.min() > 110 and np.ptp(rest, axis=1).max() < 8
+    assert (red[:, 0] - red[:, 1:].max(axis=1)).min() > 100
 
 
 def test_pixels_of_each_colour() -> None:

@@ -151,6 +151,12 @@ def test_only_what_there_is_is_a_problem(make_evaluation: Make, troubled: Evalua
     assert "Interrupted." in html and "Interrupted." not in page(make_evaluation())
 
 
+def test_the_share_of_the_model_in_the_time_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
+    html = page(dataclasses.replace(make_evaluation(), loop_seconds=2.0, model_seconds=1.9))
+    assert re.search(r"Of it in the model, from the first image on</th><td>95\.0\s%", html)
+    assert "Of it in the model" not in page(dataclasses.replace(troubled, loop_seconds=2.0))  # live: the node's
+
+
 def test_ids_of_the_page_are_unique(troubled: Evaluation) -> None:
     found = re.findall(r'\bid="([^"]+)"', page(troubled))
     assert len(found) > 50
