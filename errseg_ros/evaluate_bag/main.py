@@ -23,7 +23,9 @@ from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
 from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, ModelChoice, Settings
 
-COMPARE_KEYS = ("model", "checkpoint", "vocabulary", "input-size", "max-classes")
+COMPARE_KEYS = (
+    "model", "checkpoint", "vocabulary", "input-size", "max-classes", "resize", "min-share", "backend", "precision",
+)  # fmt: skip
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -169,7 +171,15 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     if arguments.palette:
         key = read_palette(arguments.palette)
     model = ModelChoice(
-        arguments.model, arguments.checkpoint, arguments.input_size, arguments.max_classes, arguments.device
+        name=arguments.model,
+        checkpoint=arguments.checkpoint,
+        input_size=arguments.input_size,
+        max_classes=arguments.max_classes,
+        device=arguments.device,
+        resize=arguments.resize,
+        min_share=arguments.min_share,
+        backend=arguments.backend,
+        precision=arguments.precision,
     )
     periods = sorted(arguments.vocabulary_at, key=lambda period: period.since)
     if arguments.vocabulary is not None:
@@ -196,7 +206,9 @@ def _comparison(pairs: Sequence[str], evaluated: ModelChoice) -> Comparison:
         raise InputError(f"--compare takes KEY=VALUE with {', '.join(COMPARE_KEYS)}, got {wrong[0]!r}")
     model = evaluated
     if "model" in values:
-        model = ModelChoice(values["model"], device=evaluated.device)
+        model = ModelChoice(
+            values["model"], device=evaluated.device, backend=evaluated.backend, precision=evaluated.precision
+        )
     if "checkpoint" in values:
         model = replace(model, checkpoint=Path(values["checkpoint"]))
     try:
@@ -204,6 +216,14 @@ def _comparison(pairs: Sequence[str], evaluated: ModelChoice) -> Comparison:
             model = replace(model, input_size=input_size(values["input-size"]))
         if "max-classes" in values:
             model = replace(model, max_classes=int(values["max-classes"]))
+        if "min-share" in values:
+            model = replace(model, min_share=float(values["min-share"]))
+        model = replace(
+            model,
+            resize=values.get("resize", model.resize),
+            backend=values.get("backend", model.backend),
+            precision=values.get("precision", model.precision),
+        )
         words = Vocabulary.from_argument(values["vocabulary"]) if "vocabulary" in values else None
     except (argparse.ArgumentTypeError, ValueError) as error:
         raise InputError(f"--compare: {error}") from None

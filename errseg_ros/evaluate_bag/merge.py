@@ -42,6 +42,7 @@ def merge(
         wall_seconds=wall_seconds,
         loop_seconds=sum(part.loop_seconds for part in parts),
         model_seconds=sum(part.model_seconds for part in parts),
+        run_with=settings.model.in_words(),
         interrupted=interrupted,
     )
 

@@ -141,6 +141,8 @@ class Evaluation:
     """Of these, from the first image on: without loading the model."""
     model_seconds: float = 0.0
     """Of these, in the model, and in the compared one; the rest is reading, matching and metrics."""
+    run_with: Mapping[str, str] = field(default_factory=dict)
+    """By name how the model was run, such as its backend; empty where that is the node's."""
     live: LiveTraffic | None = None
     interrupted: bool = False
     """Ctrl-C ended it early: what follows is of the images until then."""

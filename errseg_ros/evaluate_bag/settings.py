@@ -26,6 +26,10 @@ class ModelChoice:
     input_size: tuple[int, int] | None = None
     max_classes: int | None = None
     device: str = "auto"
+    resize: str | None = None
+    min_share: float | None = None
+    backend: str = "pytorch"
+    precision: str = "float32"
 
     def load(self) -> Segmenter:
         """Raises InputError."""
@@ -38,7 +42,20 @@ class ModelChoice:
             device=self.device,
             input_size=self.input_size,
             max_classes=self.max_classes,
+            resize=self.resize,
+            min_share=self.min_share,
+            backend=self.backend,
+            precision=self.precision,
         )
+
+    def in_words(self) -> dict[str, str]:
+        """By name how it is run, as far as it was asked for."""
+        return {
+            **({"resize": self.resize} if self.resize is not None else {}),
+            **({"least share": f"{self.min_share:g}"} if self.min_share is not None else {}),
+            "backend": self.backend,
+            "precision": self.precision,
+        }
 
 
 @dataclass(frozen=True)
@@ -58,6 +75,8 @@ class Comparison:
             parts.append("input size {}x{}".format(*model.input_size))
         if model.max_classes != evaluated.max_classes and model.max_classes is not None:
             parts.append(f"max_classes {model.max_classes}")
+        given = evaluated.in_words()
+        parts += [f"{name} {value}" for name, value in model.in_words().items() if given.get(name) != value]
         if self.vocabulary is not None:
             parts.append(f"the vocabulary {'; '.join(self.vocabulary.to_strings())}")
         return ", ".join(parts) or model.name
@@ -111,4 +130,8 @@ def _describe(model: ModelChoice, of: str) -> dict[str, Any]:
         f"--input-size{of}": None if model.input_size is None else list(model.input_size),
         f"--max-classes{of}": model.max_classes,
         f"--device{of}": model.device,
+        f"--resize{of}": model.resize,
+        f"--min-share{of}": model.min_share,
+        f"--backend{of}": model.backend,
+        f"--precision{of}": model.precision,
     }

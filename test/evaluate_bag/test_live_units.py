@@ -267,6 +267,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--live", "--output-bag", "bag"], "--output-bag does not go with --live"),
         (["--live", "--resume"], "--resume does not go with --live"),
         (["--live", "--model", "errseg-b"], "--model does not go with --live"),
+        (["--live", "--precision", "bfloat16"], "--precision does not go with --live"),
         (["--node", "/other"], "--node needs --live"),
         (["--idle", "3"], "--idle needs --live"),
         (["BAG", "--live"], "evaluates one bag"),

@@ -15,8 +15,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from errseg_model import Segmenter
 from errseg_model.sample_drive import SampleDrive
-from errseg_ros.evaluate_bag.main import main
+from errseg_ros.evaluate_bag.main import main, make_parser, settings_of
 from errseg_ros.sample_bag import write_sample_bag
 
 pytestmark = pytest.mark.timeout(1200)  # loading the model takes a minute where every core is busy
@@ -208,6 +209,7 @@ def refused(capfd: pytest.CaptureFixture[str], *arguments: Any) -> str:
         (("--compare", "modell=errseg-b"), "--compare takes KEY=VALUE with model, checkpoint"),
         (("--compare", "model"), "--compare takes KEY=VALUE"),
         (("--compare", "max-classes=x"), "--compare"),
+        (("--compare", "min-share=x"), "--compare"),
         (("--compare", "model=errseg-lite"), "names what is evaluated anyway"),
         (("--labels", "labels.yaml"), "name the labels of a --label-topic"),
         (("--label-topic", "/l", "--labels", "absent.yaml"), "absent.yaml cannot be read"),
@@ -238,6 +240,56 @@ def test_output_that_cannot_be_written_is_found_out_first(
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         line = refused(capfd, path, "--model", "errseg-b", "--out", out)
         assert "cannot be written" in line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--backend", "abacus"),
+        ("--precision", "float8"),
+        ("--min-share", "2"),
+        ("--compare", "backend=abacus"),
+        ("--compare", "precision=float8"),
+        ("--compare", "resize=crop"),
+    ],
+)
+def test_a_way_to_run_the_model_that_there_is_not_is_refused(
+    ros: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str], arguments: tuple[str, str]
+) -> None:
+    path = ros.bag([("/image", 1, ros.image(ros.start, GREY))])
+    line = refused(capfd, path, *arguments, "--out", tmp_path / "out")
+    assert arguments[1].rpartition("=")[2] in line
+
+
+def test_every_way_to_run_the_model_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(Segmenter, "from_pretrained", lambda name, **options: given.update(options, name=name))
+    wanted = {
+        "name": "errseg-b", "checkpoint": Path("file"), "device": "cpu", "input_size": (64, 96), "resize": "stretch",
+        "max_classes": 4, "min_share": 0.1, "backend": "compiled", "precision": "bfloat16",
+    }  # fmt: skip
+    options = (
+        *("--checkpoint", "file", "--device", "cpu", "--input-size", "64x96", "--resize", "stretch"),
+        *("--max-classes", "4", "--min-share", "0.1", "--backend", "compiled", "--precision", "bfloat16"),
+    )
+    settings = settings_of(make_parser().parse_args(["bag", "--out", "out", "--model", "errseg-b", *options]))
+    settings.model.load()
+    assert given == wanted
+    pairs = [f"{option[2:]}={value}" for option, value in zip(options[::2], options[1::2], strict=True)]
+    given.clear()
+    compared = settings_of(
+        make_parser().parse_args(
+            ["bag", "--out", "out", "--device", "cpu", "--compare", "model=errseg-b"]
+            + [pair for pair in pairs if not pair.startswith("device")]
+        )
+    )
+    assert compared.comparison is not None
+    compared.comparison.model.load()
+    assert given == wanted
+    assert compared.comparison.in_words(compared.model) == (
+        "errseg-b (file), input size 64x96, max_classes 4, resize stretch, least share 0.1, backend compiled, "
+        "precision bfloat16"
+    )
 
 
 def test_unknown_model_leaves_nothing(ros: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from errseg_model.errors import InputError
 # What the node decides, and what only an evaluation without it can do.
 _NOT_LIVE = (
     "stride", "vocabulary", "vocabulary_at", "compare", "model", "checkpoint", "input_size", "max_classes", "device",
-    "confidence_threshold", "output_bag", "resume", "ray", "ray_cpus",
+    "resize", "min_share", "backend", "precision", "confidence_threshold", "output_bag", "resume", "ray", "ray_cpus",
 )  # fmt: skip
 _ONLY_LIVE = ("node", "camera", "live_topic", "wait", "idle")
 

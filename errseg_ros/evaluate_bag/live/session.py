@@ -122,7 +122,7 @@ class _Session:
             seconds=(assembly.last_ns - assembly.first_ns) / SECOND,
         )
         evaluation = merge([part], settings, wall_seconds)
-        return replace(evaluation, live=traffic, notes=(*evaluation.notes, *self._notes(by_hand)))
+        return replace(evaluation, run_with={}, live=traffic, notes=(*evaluation.notes, *self._notes(by_hand)))
 
     def _take(self, answer: LiveAnswer) -> None:
         """Measure an answer to an image of the bag, or count why not."""

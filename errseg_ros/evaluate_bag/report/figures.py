@@ -92,6 +92,7 @@ class Figures:
             "device": evaluation.device,
             "input_size": list(evaluation.input_size),
             "max_classes": evaluation.max_classes,
+            "run_with": dict(evaluation.run_with),
             "confidence_threshold": evaluation.confidence_threshold,
             "stride": evaluation.stride,
             "wall_seconds": evaluation.wall_seconds,

@@ -101,6 +101,7 @@ def settings(evaluation: Evaluation, made: datetime) -> list[tuple[str, str]]:
         ("Device", evaluation.device),
         ("Input size", f"{height} × {width} (height × width)"),
         ("Classes kept per image (K)", count(evaluation.max_classes)),
+        *((name.capitalize(), value) for name, value in evaluation.run_with.items()),
         ("Confidence threshold", f"{evaluation.confidence_threshold:g}"),
         ("Stride", "every image" if evaluation.stride == 1 else f"one image of {evaluation.stride}"),
         ("Time of the evaluation", seconds(evaluation.wall_seconds)),
