@@ -75,14 +75,19 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
     batch = []
     for image in images:
         fitted = fitted_size(image_size(image), config)
-        pixels = to_device(torch.from_numpy(np.ascontiguousarray(image)), device).permute(2, 0, 1).float()
-        resized = F.interpolate(
-            pixels[None],
-            size=fitted,
-            mode="bilinear",
-            align_corners=False,
-            antialias=config.antialias,
-        )
+        pixels = to_device(torch.from_numpy(np.ascontiguousarray(image)), device).permute(2, 0, 1)[None]
+        resized = _shrink(pixels, fitted) if config.antialias else _resize(pixels.float(), fitted)
         height, width = computed_size(fitted)
         batch.append(F.pad((resized - mean) / std, (0, width - fitted[1], 0, height - fitted[0])))
     return torch.cat(batch).contiguous(memory_format=torch.channels_last)
+
+
+def _shrink(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Filtered before it shrinks, in whole numbers, which the CPU does four times as fast as in float32."""
+    if pixels.device.type == "cpu":
+        return _resize(pixels, size, antialias=True).float()
+    return _resize(pixels.float(), size, antialias=True).round()
+
+
+def _resize(pixels: Tensor, size: tuple[int, int], *, antialias: bool = False) -> Tensor:
+    return F.interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=antialias)

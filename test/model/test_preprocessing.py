@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from errseg_model.config import model_config
@@ -31,6 +32,16 @@ def test_lite_filters_before_it_shrinks() -> None:
     assert inner.abs().max() < 0.05  # grey, not aliased to black or white
     published = preprocess([stripes], dataclasses.replace(config, antialias=False, input_size=(128, 96)), CPU)
     assert published.abs().max() > 0.3
+
+
+def test_lite_is_resized_in_whole_numbers(image: NDArray[np.uint8]) -> None:
+    config = dataclasses.replace(model_config("errseg-lite"), input_size=(32, 64), resize="stretch")
+    pixels = preprocess([image], config, CPU)[0] * 127.5 + 127.5
+    exact = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    exact = F.interpolate(exact, size=(32, 64), mode="bilinear", align_corners=False, antialias=True)[0]
+    assert (pixels - pixels.round()).abs().max() < 1e-4
+    assert (pixels - exact).abs().max() < 1.01  # as on a GPU, which rounds what it computed in float32
+    assert ((pixels - exact.round()).abs() < 1e-3).double().mean() > 0.9
 
 
 def test_images_of_different_sizes_make_one_batch(image: NDArray[np.uint8]) -> None:
