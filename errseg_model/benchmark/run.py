@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from errseg_model.backends.factory import check_backend, create_backend
 from errseg_model.benchmark.matrix_rate import MatrixRate
@@ -16,11 +18,13 @@ from errseg_model.benchmark.report import Report
 from errseg_model.benchmark.stages import End, StagedHalves, network_stages
 from errseg_model.benchmark.subject import Subject
 from errseg_model.config import ModelConfig
-from errseg_model.factory import create_model
+from errseg_model.factory import Model, create_model
 from errseg_model.machine import machine_facts
 from errseg_model.network.errseg import ERRSeg, Halves
 from errseg_model.segmenter import resolve_device
+from errseg_model.text import TextEncoder
 from errseg_model.timing import StageTimer
+from errseg_model.vocabulary import Vocabulary
 
 WARM_UP = 3
 """Images before the first one that counts; the peak of memory is theirs."""
@@ -33,14 +37,14 @@ class Options:
     model: str
     checkpoint: Path | None
     random_weights: bool
-    num_classes: int
-    """T."""
+    words: Vocabulary | int
+    """A vocabulary, or the number of random words in its place."""
     max_classes: int | None
     """K; None takes the model's own."""
     input_size: tuple[int, int] | None
     resize: str | None
     min_share: float | None
-    """None measures exactly K classes, whatever the model's own: random words have no share of an image."""
+    """None takes the model's own with a vocabulary, and 0 with random words, which have no share of an image."""
     image_size: tuple[int, int]
     device: str
     backend: str
@@ -58,17 +62,27 @@ def run_benchmark(options: Options) -> Report:
         torch.set_num_threads(options.threads)
     model = create_model(options.model, options.checkpoint, random_weights=options.random_weights).to(device)
     network = model.network.to(memory_format=torch.channels_last)
+    named = isinstance(options.words, Vocabulary)
     config = model.config.changed(
         input_size=options.input_size,
         resize=options.resize,
         max_classes=options.max_classes,
-        min_share=options.min_share or 0.0,
+        min_share=options.min_share if named else options.min_share or 0.0,
     )
+    words = _embed(options.words, model)
     del model  # with the text tower, which no image needs
     halves = create_backend(options.backend, network, config, device, options.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
-        subject = Subject(Path(folder), config, device, options.num_classes, options.image_size)
-        return _measure(subject, network, halves, device, options.runs, _settings(options, config, device))
+        subject = Subject(Path(folder), config, device, words, options.image_size)
+        return _measure(subject, network, halves, device, options.runs, _settings(options, config, device, len(words)))
+
+
+def _embed(words: Vocabulary | int, model: Model) -> Tensor:
+    """(T, C) unit vectors. A vocabulary costs the same whatever its words are, and random ones may be any number."""
+    if isinstance(words, Vocabulary):
+        return TextEncoder(model.text_tower, model.config.prompt, model.config.synonyms).encode(words)
+    vectors = torch.randn(words, model.config.embedding_size, generator=torch.Generator().manual_seed(0))
+    return F.normalize(vectors, dim=1)
 
 
 def _measure(
@@ -93,7 +107,7 @@ def _measure(
     with torch.inference_mode():
         peak = PeakMemory(device)
         for _ in range(WARM_UP):
-            subject.segment(halves, lambda stage: None)
+            kept = subject.segment(halves, lambda stage: None)
         peak_mb = peak.read_mb()
         rate = MatrixRate(device)
         for _ in range(runs):
@@ -104,7 +118,7 @@ def _measure(
     with torch.no_grad():
         gflop = count_gflop(segment_by_network)
     return Report(
-        settings=settings,
+        settings={**settings, "kept_classes": kept},
         machine=machine_facts(),
         stages_ms={name: [each[name] * 1000 for each in seconds] for name in seconds[0]},
         stages_gflop=gflop,
@@ -114,10 +128,10 @@ def _measure(
     )
 
 
-def _settings(options: Options, config: ModelConfig, device: torch.device) -> dict[str, object]:
+def _settings(options: Options, config: ModelConfig, device: torch.device, classes: int) -> dict[str, object]:
     return {
         "model": config.name,
-        "num_classes": options.num_classes,
+        "num_classes": classes,
         "max_classes": config.max_classes,
         "min_share": config.min_share,
         "input_size": list(config.input_size),

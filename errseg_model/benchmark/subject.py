@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import torch
-import torch.nn.functional as F
+from torch import Tensor
 
 from errseg_model.benchmark import stages
 from errseg_model.benchmark.stages import End
@@ -22,26 +22,22 @@ _LEAST = (48, 64)  # of the sample drive
 
 
 class Subject:
-    """A frame of the sample drive as a JPEG file, and words that are random unit vectors.
-
-    A vocabulary costs the same whatever its words are; random ones may be more than a vocabulary has entries.
-    """
+    """A frame of the sample drive as a JPEG file, and words."""
 
     def __init__(
-        self, folder: Path, config: ModelConfig, device: torch.device, num_classes: int, image_size: tuple[int, int]
+        self, folder: Path, config: ModelConfig, device: torch.device, words: Tensor, image_size: tuple[int, int]
     ) -> None:
-        """`config` has the input size and the K. The file is left in `folder`."""
+        """`config` has the input size and the K, `words` (T, C) are unit vectors. The file is left in `folder`."""
         self._config = config
         self._device = device
         self._file = folder / "image.jpg"
         height, width = (max(side, least) for side, least in zip(image_size, _LEAST, strict=True))
         frame = SampleDrive(height=height, width=width).frame(0).image
         cv2.imwrite(str(self._file), cv2.cvtColor(frame[: image_size[0], : image_size[1]], cv2.COLOR_RGB2BGR))
-        words = torch.randn(num_classes, config.embedding_size, generator=torch.Generator().manual_seed(0))
-        self._words = F.normalize(words, dim=1).to(device)
+        self._words = words.to(device)
 
-    def segment(self, halves: Halves, end: End) -> None:
-        """Segment the image. `end` is told where the stages outside `halves` end."""
+    def segment(self, halves: Halves, end: End) -> int:
+        """Segment the image; returns how many classes are kept. `end` is told where stages outside `halves` end."""
         image = read_image(self._file)
         end(stages.DECODE)
         batch = preprocess([image], self._config, self._device)
@@ -58,3 +54,4 @@ class Subject:
         best = best_classes(output.logits[0], output.selected[0], size)
         to_host((best.mask, best.confidence, best.means, output.selected, output.logits))
         end(stages.BEST_CLASS)
+        return output.selected.shape[1]

@@ -1,6 +1,7 @@
 """`errseg benchmark`: what an image costs, stage by stage, beside what the machine can do.
 
-The words are random vectors, so that no text is needed, and with --random-weights no file of weights either.
+With --num-classes the words are random vectors, so that no text is needed, and with --random-weights no file of weights
+either. With --vocabulary they are yours, and classes are dropped as the model drops them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options, image_size
+from errseg_model.cli.options import add_model_options, image_size, vocabulary
 from errseg_model.errors import InputError
 
 MAX_CLASSES = 100_000
@@ -22,7 +23,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser("benchmark", help="measure the time of an image", description=__doc__)
     add_model_options(parser)
     parser.add_argument("--random-weights", action="store_true", help="in place of a checkpoint")
-    parser.add_argument("--num-classes", type=_count(MAX_CLASSES), required=True, metavar="T", help="of the vocabulary")
+    words = parser.add_mutually_exclusive_group(required=True)
+    words.add_argument("--num-classes", type=_count(MAX_CLASSES), metavar="T", help="random words")
+    words.add_argument("--vocabulary", type=vocabulary, metavar="V", help="a file, or entries separated by `;`")
     parser.add_argument("--image-size", type=image_size, default=(720, 1280), metavar="HxW", help="default: 720x1280")
     parser.add_argument("--threads", type=_count(1024), metavar="N", help="of the CPU (default: PyTorch's own number)")
     parser.add_argument("--runs", type=_count(10_000), default=10, metavar="N", help="images that count (default: 10)")
@@ -42,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
             model=arguments.model,
             checkpoint=arguments.checkpoint,
             random_weights=arguments.random_weights,
-            num_classes=arguments.num_classes,
+            words=arguments.vocabulary or arguments.num_classes,
             max_classes=arguments.max_classes,
             input_size=arguments.input_size,
             resize=arguments.resize,

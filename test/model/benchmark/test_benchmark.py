@@ -62,6 +62,19 @@ def test_operations_grow_with_the_kept_classes_and_not_with_the_threads(tmp_path
     assert counts[8, 2]["image tower"] == counts[4, 2]["image tower"]
 
 
+def test_under_a_vocabulary_classes_are_dropped_as_the_model_drops_them(tmp_path: Path) -> None:
+    kept = []
+    for share in (0.0, 0.1):
+        file = tmp_path / f"{share}.json"
+        words = ["--vocabulary", "road; sky; car; tree; fridge; soup; violin", "--min-share", str(share)]
+        small = ["--device", "cpu", "--input-size", "96x160", "--image-size", "90x160", "--runs", "1"]
+        assert main(["benchmark", *small, *words, "--json", str(file)]) == 0
+        settings = json.loads(file.read_text())["settings"]
+        assert settings["num_classes"] == 7 and settings["min_share"] == share
+        kept.append(settings["kept_classes"])
+    assert kept[0] == 7 and 1 <= kept[1] < 7
+
+
 def test_a_backend_shows_its_halves_and_the_same_operations(tmp_path: Path) -> None:
     figures = {}
     for backend in ("pytorch", "onnxruntime"):
@@ -92,6 +105,7 @@ def test_a_backend_shows_its_halves_and_the_same_operations(tmp_path: Path) -> N
         (["--random-weights", "--backend", "abacus"], "backend must be one of"),
         (["--random-weights", "--device", "cpu", "--precision", "float16"], "float16 needs a CUDA device"),
         (["--random-weights", "--num-classes", "0"], "expected an integer from 1 to"),
+        (["--random-weights", "--vocabulary", "road"], "not allowed with argument"),
         (["--random-weights", "--runs", "many"], "expected an integer from 1 to"),
         (["--random-weights", "--image-size", "720p"], "expected HEIGHTxWIDTH"),
         (["--random-weights", "--input-size", "60x90"], "multiples of 32"),
