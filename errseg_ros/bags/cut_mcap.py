@@ -62,7 +62,7 @@ def _mcap_records(file: IO[bytes], size: int, owner: CutMcap) -> Iterator[list[M
             yield breakup_chunk(_plain(record), validate_crc=True) if isinstance(record, Chunk) else [record]
             whole = file.tell()
     except Exception:  # a damaged file fails anywhere in the reader
-        owner.problem = f"it breaks off after {whole} of {size} bytes"
+        owner.problem = f"it breaks off in the record after byte {whole} of {size}"
         file.seek(whole)
         yield _records_of_cut_chunk(file)
 
