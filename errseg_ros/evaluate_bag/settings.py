@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from errseg_model.config import model_config
 from errseg_ros.evaluate_bag.labels import LabelKey
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
 
@@ -49,10 +50,11 @@ class ModelChoice:
         )
 
     def in_words(self) -> dict[str, str]:
-        """By name how it is run, as far as it was asked for."""
+        """By name how it is run, besides what the report has anyway. Raises InputError for a model that is unknown."""
+        own = model_config(self.name)
         return {
-            **({"resize": self.resize} if self.resize is not None else {}),
-            **({"least share": f"{self.min_share:g}"} if self.min_share is not None else {}),
+            "resize": own.resize if self.resize is None else self.resize,
+            "least share": f"{own.min_share if self.min_share is None else self.min_share:g}",
             "backend": self.backend,
             "precision": self.precision,
         }
@@ -75,8 +77,13 @@ class Comparison:
             parts.append("input size {}x{}".format(*model.input_size))
         if model.max_classes != evaluated.max_classes and model.max_classes is not None:
             parts.append(f"max_classes {model.max_classes}")
-        given = evaluated.in_words()
-        parts += [f"{name} {value}" for name, value in model.in_words().items() if given.get(name) != value]
+        others = {
+            "resize": (model.resize, evaluated.resize),
+            "least share": (model.min_share, evaluated.min_share),
+            "backend": (model.backend, evaluated.backend),
+            "precision": (model.precision, evaluated.precision),
+        }
+        parts += [f"{name} {mine}" for name, (mine, its) in others.items() if mine is not None and mine != its]
         if self.vocabulary is not None:
             parts.append(f"the vocabulary {'; '.join(self.vocabulary.to_strings())}")
         return ", ".join(parts) or model.name

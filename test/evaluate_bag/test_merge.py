@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from errseg_ros.evaluate_bag.evaluator import BagEvaluation, evaluate_one
 from errseg_ros.evaluate_bag.merge import merge, without_spare_pictures
 from errseg_ros.evaluate_bag.plan import prepare
 from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.evaluate_bag.settings import ModelChoice
 
 MakeSettings = Callable[..., Any]
 SKY = np.zeros((6, 8), np.uint8)
@@ -121,6 +123,22 @@ def test_comparison_is_told_in_words(ros: Any, make_settings: MakeSettings, make
     path = ros.drive([(0.0, SKY, None)])
     evaluation = evaluated([path], make_settings("sky", compare="heaven; road"), make_models)
     assert evaluation.compared_with == "errseg-b, the vocabulary heaven; road"
+
+
+def test_the_way_the_model_is_run_is_told_as_it_is_in_force(
+    ros: Any, make_settings: MakeSettings, make_models: Any
+) -> None:
+    path = ros.drive([(0.0, SKY, None)])
+    settings = make_settings("sky")
+    evaluation = evaluated([path], settings, make_models)
+    assert evaluation.run_with == {
+        "resize": "letterbox", "least share": "0", "backend": "pytorch", "precision": "float32",
+    }  # fmt: skip
+    settings = dataclasses.replace(settings, model=ModelChoice(resize="stretch", min_share=0.1, backend="compiled"))
+    evaluation = evaluated([path], settings, make_models)
+    assert evaluation.run_with == {
+        "resize": "stretch", "least share": "0.1", "backend": "compiled", "precision": "float32",
+    }  # fmt: skip
 
 
 def test_times_add_up(ros: Any, make_settings: MakeSettings, make_models: Any) -> None:

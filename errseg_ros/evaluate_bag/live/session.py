@@ -24,7 +24,7 @@ from errseg_ros.evaluate_bag.merge import merge
 from errseg_ros.evaluate_bag.plan import BagPlan, plan_bag
 from errseg_ros.evaluate_bag.results import Evaluation, LiveTraffic, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt
-from errseg_ros.evaluate_bag.settings import ModelChoice, Settings
+from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.truth import SECOND, Truths
 from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
 
@@ -110,7 +110,6 @@ class _Session:
         assert facts is not None and assembly.first_ns is not None and assembly.last_ns is not None
         settings = replace(
             self._settings,
-            model=ModelChoice(facts.model),
             periods=tuple(self._periods),
             confidence_threshold=assembly.threshold,
         )

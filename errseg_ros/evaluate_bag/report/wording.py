@@ -11,6 +11,7 @@ from errseg_ros.evaluate_bag.results import Evaluation
 NOTHING = "–"
 """For a figure that was not measured."""
 _SPACE = "\u00a0"  # keeps a number and its unit on one line
+_LESS = "; less where the image's aspect ratio is another"
 _FIRST_YEAR = 2000  # stamps before are no dates: simulators count from 0
 
 
@@ -96,10 +97,11 @@ def settings(evaluation: Evaluation, made: datetime) -> list[tuple[str, str]]:
     """Name and value of everything that the figures depend on."""
     height, width = evaluation.input_size
     truth = evaluation.truth
+    keeps_ratio = evaluation.run_with.get("resize") == "letterbox"
     rows = [
         ("Model", evaluation.model),
         ("Device", evaluation.device),
-        ("Input size", f"{height} × {width} (height × width)"),
+        ("Input size", f"{height} × {width} (height × width){_LESS if keeps_ratio else ''}"),
         ("Classes kept per image (K)", count(evaluation.max_classes)),
         *((name.capitalize(), value) for name, value in evaluation.run_with.items()),
         ("Confidence threshold", f"{evaluation.confidence_threshold:g}"),

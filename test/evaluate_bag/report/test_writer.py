@@ -157,6 +157,17 @@ def test_the_share_of_the_model_in_the_time_is_told(make_evaluation: Make, troub
     assert "Of it in the model" not in page(dataclasses.replace(troubled, loop_seconds=2.0))  # live: the node's
 
 
+def test_how_the_model_was_run_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
+    ways = {"resize": "letterbox", "least share": "0.1", "backend": "compiled", "precision": "bfloat16"}
+    evaluation = dataclasses.replace(make_evaluation(), run_with=ways)
+    html = page(evaluation)
+    for name, value in ways.items():
+        assert f"{name.capitalize()}</th><td>{value}</td>" in html
+    assert "480 × 640 (height × width); less where" in html
+    assert "480 × 640 (height × width)</td>" in page(troubled)
+    assert "Backend" not in page(troubled)
+
+
 def test_ids_of_the_page_are_unique(troubled: Evaluation) -> None:
     found = re.findall(r'\bid="([^"]+)"', page(troubled))
     assert len(found) > 50
