@@ -17,18 +17,18 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
-from errseg_model import EncodedVocabulary, SegmentationResult, Segmenter, Vocabulary
+from errseg_model import EncodedVocabulary, SegmentationResult, Segmenter
 from errseg_model.errors import ImageError
 from errseg_model.memory import give_back_memory
-from errseg_model.preprocessing import computed_size, fitted_size, image_size
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
-from errseg_ros.batches import fastest_batch, in_batches
+from errseg_ros.batches import in_batches
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
+from errseg_ros.readiness import Readiness
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
 from errseg_ros.worker import Worker
 
@@ -38,7 +38,6 @@ _TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
     "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
 }
 _CLOSE_SECONDS = 10.0
-_KEPT = (1, 2, 19)  # numbers of classes: PyTorch compiles one, less than 16 and more apart, and later words may be any
 _HUGE = 1 << 24  # pixels, twice those of a 4K camera: computing such an image takes gigabytes
 
 
@@ -115,8 +114,8 @@ class Pipeline:
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
         self._kept: dict[str, _Kept] = {}  # of each camera; the worker's thread alone changes it while it computes
-        self._prepared: set[tuple[int, int]] = set()  # sizes of the network's input
-        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._warm_up())
+        self._readiness = Readiness(segmenter, values, lambda text: node.get_logger().warning(text))
+        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._readiness.warm_up())
         self._worker.start()
         self._worker.notify()
 
@@ -217,7 +216,7 @@ class Pipeline:
 
     def _segment(self, terms: Terms, pictures: Sequence[_Picture]) -> list[_Answer]:
         for picture in pictures:
-            self._announce(picture)
+            self._readiness.announce(picture.camera, picture.image)
         timer = StageTimer(self.device)
         try:
             results = self._segmenter.segment(
@@ -246,50 +245,12 @@ class Pipeline:
         kept = self._kept.get(camera)
         return kept.selected if kept is not None and kept.encoded is encoded else None
 
-    def _announce(self, picture: _Picture) -> None:
-        """Log what the first image of another size than `image_size` waits for."""
-        size = self._input_size(picture.image)
-        if size in self._prepared:
-            return
-        self._prepared.add(size)
-        if self._values.backend != "pytorch":  # which needs no preparation
-            height, width = image_size(picture.image)
-            self._node.get_logger().warning(
-                f"images of {picture.camera} are {height} x {width}: backend {self._values.backend} gets ready for an "
-                f"input of {size[0]} x {size[1]}, and images wait; image_size [{height}, {width}] does that at start"
-            )
-
-    def _input_size(self, image: NDArray[np.uint8]) -> tuple[int, int]:
-        """(height, width) of what the network computes for an image."""
-        return computed_size(fitted_size(image_size(image), self._segmenter.config))
-
     def _publish(self, picture: _Picture, answer: _Answer, terms: Terms) -> None:
         start = time.perf_counter()
         self._cameras[picture.camera].publish(picture.header, picture.image, answer.result, terms.labels)
         publish = time.perf_counter() - start
         stages = {**picture.stages, **answer.stages, "publish": publish}
         self.monitors[picture.camera].answer(stages, self._age(picture.header))
-
-    def _warm_up(self) -> int:
-        """Have what backends prepare for images of `image_size` done before the first camera's image comes.
-
-        Returns how many cameras' images are computed together.
-        """
-        image = np.zeros((*self._values.image_size, 3), np.uint8)
-        self._prepared.add(self._input_size(image))
-        encoded = self._segmenter.encode(self._values.vocabulary)
-
-        def compute(size: int) -> None:
-            self._segmenter.segment([image] * size, encoded, min_share=0.0)  # K classes, as it is an empty image
-
-        if self._values.backend == "compiled":
-            many = self._segmenter.encode(Vocabulary.parse([f"thing {number}" for number in range(max(_KEPT))]))
-            for kept in _KEPT:
-                self._segmenter.segment([image], many, max_classes=kept, min_share=0.0)
-        if self.device.type == "cpu":  # measured: several are no faster, and the first answer waits for the last image
-            compute(1)
-            return 1
-        return fastest_batch(compute, len(self._cameras))
 
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""

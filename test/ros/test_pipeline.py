@@ -23,6 +23,7 @@ from errseg_ros.diagnostics import Thresholds
 from errseg_ros.parameters import Parameters
 from errseg_ros.pipeline import Pipeline
 from errseg_ros.publishers import CameraPublishers
+from errseg_ros.readiness import Readiness
 from errseg_ros.vocabulary_server import History
 
 CAMERAS = ("left", "front", "right")
@@ -101,7 +102,7 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         room: int = 100, *, resize: str | None = None, warm_up: bool = False, **changes: Any
     ) -> tuple[Pipeline, Recorder]:
         if not warm_up:
-            monkeypatch.setattr(Pipeline, "_warm_up", lambda self: 3)
+            monkeypatch.setattr(Readiness, "warm_up", lambda self: 3)
         segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64), resize=resize)
         assert isinstance(segmenter, Recorder)
         segmenter.record(room)
@@ -290,12 +291,3 @@ def test_only_the_first_image_of_a_size_that_start_did_not_prepare_is_announced(
         wait_for(answers, number)
         announced = capfd.readouterr().err.count(f"backend {backend} gets ready for an input of 64 x 64")
         assert announced == (lines if number == 3 else 0)
-
-
-@pytest.mark.parametrize("words", [["road"], ["road", "sky"]], ids=len)
-def test_a_compiled_backend_gets_ready_for_one_class_for_few_and_for_many_whatever_the_words(
-    start: Callable[..., tuple[Pipeline, Recorder]], words: list[str]
-) -> None:
-    _, segmenter = start(warm_up=True, backend="compiled", vocabulary=Vocabulary.parse(words))
-    assert set(segmenter.kept) == {1, 2, 19}
-    assert set(segmenter.sizes) == {(720, 1280)}

@@ -72,18 +72,6 @@ def test_a_batch_is_served(lite: Model, computed_by: Callable[[str], Halves], na
     assert compare(lite.network, computed_by(name), lite.config, batch=3, classes=6).max_difference < 1e-3
 
 
-@pytest.mark.timeout(900)
-def test_another_vocabulary_or_k_compiles_nothing(lite: Model, computed_by: Callable[[str], Halves]) -> None:
-    halves = computed_by("compiled")
-    for classes in (1, 2, 19):  # as the node warms up: one, less than 16 and more are compiled apart
-        compare(lite.network, halves, lite.config, batch=1, classes=classes)
-    compiled = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert compiled >= 2
-    for classes in (1, 3, 7, 48):
-        assert compare(lite.network, halves, lite.config, batch=1, classes=classes).max_difference < 1e-3
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == compiled
-
-
 def test_another_input_size_is_exported_once(
     lite: Model, lite_graphs: OnnxGraphs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
