@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from errseg_model.network.class_parts import by_parts
+from errseg_model.network.class_parts import CLASSES_AT_A_TIME, TOKENS_AT_A_TIME, by_parts
 
 MLP_RATIO = 3
 """Hidden width of the gated MLP in units of D."""
@@ -134,7 +134,7 @@ class SpatialFusion(nn.Module):
     def forward(self, x: Tensor, image_guidance: Tensor) -> Tensor:
         """x (B, K, h, w, D), guidance (B, D, h, w)."""
         guidance = self.sa.attention.guide(image_guidance.permute(0, 2, 3, 1)[:, None])
-        return by_parts(lambda part: self.sa(part, guidance), x)
+        return by_parts(lambda part: self.sa(part, guidance), x, CLASSES_AT_A_TIME)
 
 
 class ClassFusion(nn.Module):
@@ -154,7 +154,8 @@ class ClassFusion(nn.Module):
         size = pooled.shape[-2:]
         tokens = pooled.unflatten(0, (batch, classes)).permute(0, 3, 4, 1, 2).flatten(1, 2)[:, :, None]
         guidance = self.sa.attention.guide(text_guidance[:, None, None])
-        fused = self.sa(tokens, guidance).squeeze(2).unflatten(1, size).permute(0, 3, 4, 1, 2).flatten(0, 1)
+        fused = by_parts(lambda part: self.sa(part, guidance), tokens, max(1, TOKENS_AT_A_TIME // classes))
+        fused = fused.squeeze(2).unflatten(1, size).permute(0, 3, 4, 1, 2).flatten(0, 1)
         fused = F.interpolate(fused, size=(height, width), mode="bilinear", align_corners=True)
         out: Tensor = x + _tokens(fused, batch)
         return out
