@@ -13,6 +13,7 @@ from tqdm import tqdm
 from errseg_model.calibration import Reliability
 from errseg_model.datasets import Dataset
 from errseg_model.metrics import ConfusionMatrix
+from errseg_model.result import UNLABELLED
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary
 
@@ -28,6 +29,8 @@ class Accuracy:
     reliability: Reliability
     complete: int
     """Images of which the channel reduction kept every class that is in the truth."""
+    kept: NDArray[np.int64]
+    """(images,) classes that the channel reduction kept."""
     latency_ms: NDArray[np.float64]
     """(images,) image in memory to result in memory."""
 
@@ -37,26 +40,35 @@ class Accuracy:
         return self.complete / len(self.latency_ms)
 
 
-def measure(segmenter: Segmenter, dataset: Dataset, vocabulary: Vocabulary | None = None) -> Accuracy:
+def measure(
+    segmenter: Segmenter, dataset: Dataset, vocabulary: Vocabulary, counts_as: Sequence[int] | None = None
+) -> Accuracy:
     """Segment every image of a data set and compare.
 
     Args:
         segmenter: the model.
         dataset: labelled images.
-        vocabulary: the data set's classes in order, under any words, then any others; None takes the data set's.
+        vocabulary: the data set's classes in order, under any words, then any others.
+        counts_as: in place of that order, the label that each position of the vocabulary counts as.
     """
-    encoded = segmenter.encode(vocabulary or dataset.vocabulary)
+    encoded = segmenter.encode(vocabulary)
     count = len(dataset.classes)
-    confusion, reliability, complete, latencies = ConfusionMatrix(count), Reliability(), 0, []
+    label_of = np.full(UNLABELLED + 1, count, np.uint16)
+    label_of[: len(vocabulary)] = range(len(vocabulary)) if counts_as is None else counts_as
+    confusion, reliability, complete = ConfusionMatrix(count), Reliability(), 0
+    kept: list[int] = []
+    latencies: list[float] = []
     for sample in tqdm(dataset, total=len(dataset), desc=f"{len(encoded.vocabulary)} names", unit="image"):
         started = time.perf_counter()
         result = segmenter.segment([sample.image], encoded)[0]
         latencies.append((time.perf_counter() - started) * 1000)
-        confusion.update(sample.labels, result.mask)
+        predicted = label_of[result.mask]
+        confusion.update(sample.labels, predicted)
         counts = sample.labels < count
-        reliability.update(result.confidence[counts], result.mask[counts] == sample.labels[counts])
-        complete += set(np.unique(sample.labels[counts])) <= set(result.selected.tolist())
-    return Accuracy(confusion, reliability, complete, np.array(latencies))
+        reliability.update(result.confidence[counts], predicted[counts] == sample.labels[counts])
+        complete += set(np.unique(sample.labels[counts])) <= set(label_of[result.selected].tolist())
+        kept.append(len(result.selected))
+    return Accuracy(confusion, reliability, complete, np.array(kept), np.array(latencies))
 
 
 def sample_logits(segmenter: Segmenter, dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -49,6 +49,10 @@ def _measure(arguments: argparse.Namespace) -> str:
     for size, lists in CROWDS.items():
         vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)
     measured = {title: measure(segmenter, dataset, vocabulary) for title, vocabulary in vocabularies.items()}
+    cityscapes = packaged("cityscapes")(Path()).vocabulary
+    counts_as = read_yaml(WORDS / "cityscapes_as_camvid.yaml")
+    labels = [dataset.classes.index(counts_as[name]) for name in cityscapes.names]
+    measured["Cityscapes"] = measure(segmenter, dataset, cityscapes, labels)
     if arguments.json is not None:
         write_json(arguments.json, {title: _figures(accuracy) for title, accuracy in measured.items()})
     return _table(measured, dataset.classes, segmenter.parameter_count)
@@ -61,6 +65,7 @@ def _figures(accuracy: Accuracy) -> dict[str, object]:
         "iou": accuracy.confusion.iou().tolist(),
         "expected_calibration_error": accuracy.reliability.expected_error(),
         "images_with_all_classes_kept": accuracy.hit_rate,
+        "kept_classes_mean": float(accuracy.kept.mean()),
         "latency_ms_median": float(np.median(accuracy.latency_ms)),
     }
 
@@ -77,13 +82,16 @@ def _table(measured: dict[str, Accuracy], classes: tuple[str, ...], parameters: 
         "of the first": lambda a: a.confusion.miou_of_truth() / first.confusion.miou_of_truth() * 100,
         "pixels right": lambda a: a.confusion.pixel_accuracy() * 100,
         "all kept": lambda a: a.hit_rate * 100,
+        "kept": lambda a: float(a.kept.mean()),
         "ECE": lambda a: a.reliability.expected_error() * 100,
         "ms median": lambda a: float(np.median(a.latency_ms)),
     }
     rows.append("")
     for title, figure in columns.items():
         rows.append(f"{title:12}" + "".join(f"{figure(a):{width + 2}.1f}" for a in measured.values()))
-    rows.append(f"\n{len(first.latency_ms)} images, {parameters / 1e6:.1f} million parameters; all but ms in %")
+    rows.append(
+        f"\n{len(first.latency_ms)} images, {parameters / 1e6:.1f} million parameters; all but kept and ms in %"
+    )
     return "\n".join(rows)
 
 

@@ -156,7 +156,7 @@ def _measure(arguments: argparse.Namespace) -> str:
     figures = HeldOutFigures(
         classes=names,
         held_out=np.isin(names, held_out),
-        model=measure(segmenter, dataset).confusion,
+        model=measure(segmenter, dataset, dataset.vocabulary).confusion,
         other_words=measure(segmenter, dataset, rename(dataset.vocabulary, words)).confusion,
         head=head.measure(segmenter, dataset),
     )

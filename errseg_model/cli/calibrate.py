@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     except ValueError as error:
         raise InputError(f"{arguments.root} ({arguments.split}): {error}") from None
     model = create_model(arguments.model, arguments.checkpoint)
-    before = measure(segmenter, dataset).reliability.expected_error()
+    before = measure(segmenter, dataset, dataset.vocabulary).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
     arguments.checkpoint = arguments.out
     after = measure(load_segmenter(arguments), dataset).reliability.expected_error()

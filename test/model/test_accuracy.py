@@ -15,7 +15,7 @@ from errseg_model.evaluation import evaluate
 
 def test_a_measurement_agrees_with_errseg_evaluate(random_lite: Segmenter, tiny_camvid: Path) -> None:
     dataset = create_dataset("camvid", tiny_camvid, "val")
-    accuracy = measure(random_lite, dataset)
+    accuracy = measure(random_lite, dataset, dataset.vocabulary)
     assert (accuracy.confusion.counts == evaluate(random_lite, dataset).confusion.counts).all()
     # Void pixels count in neither.
     assert accuracy.reliability.pixels.sum() == accuracy.confusion.counts.sum() == 3 * 36 * 46
@@ -30,12 +30,24 @@ def test_names_beyond_the_classes_are_none_of_them(random_lite: Segmenter, tiny_
     assert accuracy.confusion.counts.shape == (11, 12) and accuracy.confusion.counts.sum() == 3 * 36 * 46
 
 
+def test_several_names_may_count_as_one_class(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    alone = measure(random_lite, dataset, dataset.vocabulary)
+    twice = Vocabulary.parse([*dataset.classes, *(f"{name} again" for name in dataset.classes)])
+    accuracy = measure(random_lite, dataset, twice, [*range(11), *range(11)])
+    assert accuracy.confusion.counts.sum() == alone.confusion.counts.sum() and accuracy.hit_rate == 1
+    assert accuracy.confusion.counts[:, 11].sum() == 0  # no name is none of the classes
+    assert accuracy.kept.tolist() == [22] * 3 and alone.kept.tolist() == [11] * 3
+    one = measure(random_lite, dataset, twice, [0] * 22)
+    assert one.confusion.counts[:, 0].sum() == one.confusion.counts.sum() and one.hit_rate == 0
+
+
 def test_an_image_whose_classes_were_dropped_is_not_complete(
     random_lite: Segmenter, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(random_lite, "config", dataclasses.replace(random_lite.config, max_classes=1))
     dataset = create_dataset("camvid", tiny_camvid, "val")
-    assert measure(random_lite, dataset).hit_rate == 0  # each picture has sky and road
+    assert measure(random_lite, dataset, dataset.vocabulary).hit_rate == 0  # each picture has sky and road
 
 
 def test_pixels_for_calibration_are_labelled_ones(random_lite: Segmenter, tiny_camvid: Path) -> None:
