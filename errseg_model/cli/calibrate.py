@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     before = measure(segmenter, dataset, dataset.vocabulary).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
     arguments.checkpoint = arguments.out
-    after = measure(load_segmenter(arguments), dataset).reliability.expected_error()
+    after = measure(load_segmenter(arguments), dataset, dataset.vocabulary).reliability.expected_error()
     print(
         f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "
         f"{arguments.split} {before:.3f}, now {after:.3f}; weights: {arguments.out}"
