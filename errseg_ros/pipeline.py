@@ -19,7 +19,6 @@ from std_msgs.msg import Header
 
 from errseg_model import EncodedVocabulary, SegmentationResult, Segmenter
 from errseg_model.errors import ImageError
-from errseg_model.memory import give_back_memory
 from errseg_model.timing import StageTimer
 from errseg_ros import qos
 from errseg_ros.batches import in_batches
@@ -38,7 +37,6 @@ _TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
     "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
 }
 _CLOSE_SECONDS = 10.0
-_HUGE = 1 << 24  # pixels, twice those of a 4K camera: computing such an image takes gigabytes
 
 
 @dataclass(frozen=True)
@@ -184,14 +182,9 @@ class Pipeline:
 
     def _answer(self, images: Sequence[tuple[str, _Received]]) -> None:
         """On the worker's thread: answer one image of each of these cameras."""
-        if self._compute(images) > _HUGE:  # what it took would lie about in fragments
-            give_back_memory()
-
-    def _compute(self, images: Sequence[tuple[str, _Received]]) -> int:
-        """Compute them and publish the outputs. Returns the pixels of the largest."""
         pictures = [picture for camera, received in images if (picture := self._picture(camera, received))]
         if not pictures:
-            return 0
+            return
         terms = self._take_terms()
         for picture, answer in in_batches(partial(self._segment, terms), pictures):
             if isinstance(answer, Exception):
@@ -201,7 +194,6 @@ class Pipeline:
                 self._publish(picture, answer, terms)
             except Exception as error:  # of one camera: the others' answers are to come
                 self._worker.report((picture.camera,), error)
-        return max(picture.image.shape[0] * picture.image.shape[1] for picture in pictures)
 
     def _picture(self, camera: str, received: _Received) -> _Picture | None:
         """The message decoded; None where that fails."""

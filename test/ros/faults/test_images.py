@@ -229,7 +229,7 @@ def test_an_8k_image_is_answered(node: Any, client: Any, stamped: Any, watch: An
         mask = client.answer(publisher, large, "/errseg/camera/mask", 120).message
         assert (mask.height, mask.width, len(mask.data)) == (4320, 7680, 4320 * 7680)
         client.answer(publisher, stamped(raw("rgb8", PIXELS)), "/errseg/camera/mask", 60)
-    # One takes 2.5 GB for a moment. What stays are the middleware's messages of the largest size, some 0.5 GB.
+    # What stays are the middleware's messages of the largest size, some 0.5 GB.
     client.wait_until(lambda: seen.memory - before < 1 << 30, "the memory to come back", 60)
     assert seen.lines == []
 
