@@ -85,10 +85,11 @@ def cost_loss(
 ) -> Tensor:
     """Cross-entropy of the cost maps themselves at both strides, so that the CRM can rely on them.
 
-    What a place should say is the weighted share of each class in it: a pole that fills a fifth of a place still gets
-    votes. A related word does not compete where its relative stands.
+    What a place should say is the share of each class in it, a pixel weighted by 1 / share of its class, the square of
+    its weight elsewhere: a pole that fills a tenth of a place gets its first vote, as one lost here is lost for good.
+    A related word does not compete where its relative stands.
     """
-    pixels = F.one_hot(labels, len(weights)).permute(0, 3, 1, 2) * weights[:, None, None]
+    pixels = F.one_hot(labels, len(weights)).permute(0, 3, 1, 2) * weights.square()[:, None, None]
     named = vocabulary.class_of >= 0
     total = torch.zeros((), device=labels.device)
     for maps in (output.cost.stride16.float(), output.cost.stride32.float()):

@@ -95,11 +95,11 @@ def test_a_related_word_does_not_compete_in_the_cost_maps_where_its_relative_sta
 def test_a_rare_class_gets_the_votes_of_places_that_it_fills_in_part(
     vocabulary: StepVocabulary, wanted: int, other: int
 ) -> None:
-    """A column of one pixel in places of four: a quarter of each place, and eight times the weight."""
+    """A column of one pixel in places of four: a quarter of each place, and eight times rarer than the other class."""
     labels = torch.full((1, 8, 8), other)
     labels[:, :, ::4] = wanted
     weights = torch.tensor([1.0, 1.0, 0.0])
-    weights[wanted] = 8.0
+    weights[wanted] = 8.0**0.5
     maps = torch.full((1, 4, 2, 2), -1.0)
     costs = []
     for best in (wanted, other):
