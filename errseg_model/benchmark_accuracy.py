@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,9 @@ CROWDS = {150: ("ade20k_150", "ade20k_847"), 847: ("ade20k_847", "coco_stuff", "
 """Sizes of the large vocabularies and the lists that their other names come from."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print. Wrong input ends in one message and exit status 2."""
-    return run("benchmark_accuracy", __doc__, _add_options, _measure)
+    return run("benchmark_accuracy", __doc__, _add_options, _measure, arguments)
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +72,7 @@ def _figures(accuracy: Accuracy) -> dict[str, object]:
 
 def _table(measured: dict[str, Accuracy], classes: tuple[str, ...], parameters: int) -> str:
     first = next(iter(measured.values()))
+    whole = first.confusion.miou_of_truth()
     width = max(map(len, measured))
     rows = [f"{'class':12}" + "".join(f"{title:>{width + 2}}" for title in measured)]
     ious = [accuracy.confusion.iou() * 100 for accuracy in measured.values()]
@@ -79,7 +80,7 @@ def _table(measured: dict[str, Accuracy], classes: tuple[str, ...], parameters: 
         rows.append(f"{name:12}" + "".join(f"{iou[label]:{width + 2}.1f}" for iou in ious))
     columns: dict[str, Callable[[Accuracy], float]] = {
         "mIoU": lambda a: a.confusion.miou_of_truth() * 100,
-        "of the first": lambda a: a.confusion.miou_of_truth() / first.confusion.miou_of_truth() * 100,
+        "of the first": lambda a: a.confusion.miou_of_truth() / whole * 100 if whole else float("nan"),
         "pixels right": lambda a: a.confusion.pixel_accuracy() * 100,
         "all kept": lambda a: a.hit_rate * 100,
         "kept": lambda a: float(a.kept.mean()),
