@@ -42,7 +42,7 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     ("old", "new", "message"),
     [
         ("seed: 1", "sead: 1", "missing or unknown fields in the recipe: sead, seed"),
-        ("splits: [train, val]", "splits: [train, test]", "the split 'test' is for measuring only"),
+        ("splits: [train]", "splits: [train, test]", "the split 'test' is for measuring only"),
         ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
         ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
         ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),
