@@ -132,7 +132,7 @@ def test_the_way_the_model_is_run_is_told_as_it_is_in_force(
     settings = make_settings("sky")
     evaluation = evaluated([path], settings, make_models)
     assert evaluation.run_with == {
-        "resize": "letterbox", "least share": "0", "backend": "pytorch", "precision": "float32",
+        "resize": "letterbox", "least share": "0.001", "backend": "pytorch", "precision": "float32",
     }  # fmt: skip
     settings = dataclasses.replace(settings, model=ModelChoice(resize="stretch", min_share=0.1, backend="compiled"))
     evaluation = evaluated([path], settings, make_models)
