@@ -36,8 +36,8 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Any]) -> Iterator[Any]:
-    """A running node with a small input."""
-    with start_node(input_size="[64, 96]", vocabulary=json.dumps(BEFORE)) as process:
+    """A running node with a small input. It keeps K classes: held ones hang on which images it answered before."""
+    with start_node(input_size="[64, 96]", min_share="0.0", vocabulary=json.dumps(BEFORE)) as process:
         process.wait_for_log("ready: waiting for")
         yield process
 
@@ -92,7 +92,7 @@ EVALUATE, REPLAY = "errseg_ros.evaluate_bag.main", "errseg_ros.replay_bag.main"
 
 def offline(drive: Path, out: Path, names: list[str]) -> pl.DataFrame:
     """The frames of an evaluation without the node."""
-    words = ["--vocabulary", "; ".join(names), "--input-size", "64x96", "--device", "cpu"]
+    words = ["--vocabulary", "; ".join(names), "--input-size", "64x96", "--min-share", "0", "--device", "cpu"]
     assert main([str(drive), *TOPICS, *words, "--out", str(out)]) == 0
     return pl.read_parquet(out / "frames.parquet")
 

@@ -103,7 +103,9 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     ) -> tuple[Pipeline, Recorder]:
         if not warm_up:
             monkeypatch.setattr(Readiness, "warm_up", lambda self: 3)
-        segmenter = Recorder.from_pretrained("errseg-lite", device="cpu", input_size=(64, 64), resize=resize)
+        segmenter = Recorder.from_pretrained(
+            "errseg-lite", device="cpu", input_size=(64, 64), resize=resize, min_share=0.0
+        )
         assert isinstance(segmenter, Recorder)
         segmenter.record(room)
         if warm_up:

@@ -19,9 +19,12 @@ MASK, CONFIDENCE, SCORES = "/errseg/camera/mask", "/errseg/camera/confidence", "
 
 @pytest.fixture(scope="module")
 def node(start_node: Callable[..., Any]) -> Iterator[Any]:
-    """One node for the tests of this module, which may leave it with any vocabulary."""
+    """One node for the tests of this module, which may leave it with any vocabulary. It keeps K classes."""
     with start_node(
-        vocabulary='["road", "car, automobile", "sky"]', cameras="[camera, rear/left]", input_size="[64, 64]"
+        vocabulary='["road", "car, automobile", "sky"]',
+        cameras="[camera, rear/left]",
+        input_size="[64, 64]",
+        min_share="0.0",
     ) as node:
         node.wait_for_log("ready")
         yield node
