@@ -103,7 +103,8 @@ def _strip(
         rank *= labelled
         np.copyto(mask, cv2.LUT(rank, table), where=True if number == 0 else rank > 0)
         totals.append(_totals(rank, confidence, len(part)))
-        labelled &= rank == 0
+        if number + 1 < len(tables):
+            labelled &= rank == 0
     return np.concatenate(totals, axis=1)
 
 
