@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from errseg_model.cells import best_classes_in_cells
 from errseg_model.result import UNLABELLED, SegmentationResult
-from errseg_model.strips import best_classes_in_strips
 from errseg_model.transfer import to_host
 from errseg_model.vocabulary import Vocabulary
 
@@ -53,7 +53,7 @@ def best_classes(
 ) -> BestClasses:
     """Sigmoid, bilinear resize of the K kept maps, best class; of equal scores the first class wins.
 
-    The CPU computes strips of the image. A GPU computes all of it in one go, and nothing waits for it.
+    The CPU computes what the logits do not decide (`cells`). A GPU computes all of it, and nothing waits for it.
 
     Args:
         logits: (K, h, w) of the kept classes.
@@ -64,10 +64,8 @@ def best_classes(
     scores = logits.float().sigmoid()
     if scores.device.type != "cpu":
         return best_classes_at_once(scores, selected, size, confidence_threshold)
-    strips = best_classes_in_strips(
-        scores.numpy(), selected.numpy(), size, confidence_threshold, torch.get_num_threads()
-    )
-    return BestClasses(*map(torch.from_numpy, strips))
+    best = best_classes_in_cells(scores.numpy(), selected.numpy(), size, confidence_threshold, torch.get_num_threads())
+    return BestClasses(*map(torch.from_numpy, best))
 
 
 def best_classes_at_once(

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from errseg_model.factory import create_model
-from errseg_model.network.errseg import segment_batch
 from errseg_model.postprocessing import best_classes_at_once
 from errseg_model.preprocessing import preprocess
 from errseg_model.segmenter import Segmenter
@@ -62,7 +61,7 @@ def test_the_host_waits_for_nothing_between_image_and_mask(name: str, kept: int,
     text = F.normalize(torch.randn(8, 384), dim=1).to(device)
 
     def segment(batch: Tensor) -> Tensor:
-        output = segment_batch(model.network, batch, text, kept)
+        output = model.network(batch, text, kept)
         # The CPU has a way of its own; here it stands for a GPU.
         return best_classes_at_once(output.logits[0].sigmoid(), output.selected[0], (50, 70), 0.2).mask
 

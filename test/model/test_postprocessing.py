@@ -79,7 +79,7 @@ def smooth_logits(classes: int, size: tuple[int, int]) -> torch.Tensor:
         (600, (6, 10), (24, 40)),
     ],
 )
-def test_strips_make_the_mask_of_the_whole(classes: int, grid: tuple[int, int], size: tuple[int, int]) -> None:
+def test_cells_make_the_mask_of_the_whole(classes: int, grid: tuple[int, int], size: tuple[int, int]) -> None:
     logits, selected = smooth_logits(classes, grid), torch.arange(classes) * 3
     whole = best_classes_at_once(logits.sigmoid(), selected, size, 0.4)
     best = best_classes(logits, selected, size, 0.4)
@@ -93,6 +93,30 @@ def test_strips_make_the_mask_of_the_whole(classes: int, grid: tuple[int, int], 
     for kept, position in enumerate(selected.tolist()):
         own = best.confidence[best.mask.int() == position]
         assert best.means[kept].item() == pytest.approx(own.mean().item() if own.numel() else 0, abs=1e-5)
+
+
+def test_borders_between_things_give_what_the_whole_gives() -> None:
+    """Areas of one class each, as in a picture: most cells are decided by their corners, and none may be wrong."""
+    areas = smooth_logits(7, (90, 160)).argmax(0)
+    logits = F.one_hot(areas, 7).permute(2, 0, 1) * 6.0 - 3 + smooth_logits(8, (90, 160))[:7]
+    whole = best_classes_at_once(logits.sigmoid(), torch.arange(7), (720, 1280), 0.6)
+    best = best_classes(logits, torch.arange(7), (720, 1280), 0.6)
+    assert (best.mask.numpy() != whole.mask.numpy()).mean() < 1e-5 and (whole.mask.numpy() == UNLABELLED).any()
+    np.testing.assert_allclose(best.confidence, whole.confidence, rtol=0, atol=ROUNDING)
+    np.testing.assert_allclose(best.means, whole.means, rtol=0, atol=1e-4)
+
+
+def test_where_no_score_reaches_the_threshold_nothing_is_labelled() -> None:
+    result = postprocess(torch.full((2, 6, 8), logit(0.3)), torch.tensor([1, 3]), (24, 32), VOCABULARY, 0.5)
+    assert (result.mask == UNLABELLED).all() and not any(result.scores.values())
+    np.testing.assert_allclose(result.confidence, 0.3, atol=ROUNDING)
+
+
+def test_a_class_that_is_best_only_between_the_logits_is_found() -> None:
+    left = torch.tensor([[0.9, 0.01], [0.9, 0.01]])
+    scores = torch.stack([left, left.flip(1), torch.full((2, 2), 0.5)])
+    mask = best_classes(torch.logit(scores), torch.arange(3), (20, 20)).mask.numpy()
+    assert mask[:, [0, 9, 10, 19]].tolist() == [[0, 2, 2, 1]] * 20
 
 
 def test_of_equal_scores_the_first_class_wins() -> None:
