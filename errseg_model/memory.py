@@ -10,7 +10,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
-_LARGEST_KEPT = 1 << 27
+_LARGEST_KEPT = 1 << 26
 """Bytes of one piece of memory: more than a layer of the network. What is larger comes and goes by itself, as its
 room in the heap would soon be in pieces and not hold its like again."""
 _MOST_KEPT = 1 << 30

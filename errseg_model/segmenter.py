@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from errseg_model.backends.factory import check_backend, create_backend
 from errseg_model.config import check_max_classes, check_min_share, model_config
 from errseg_model.errors import InputError
 from errseg_model.factory import Model, create_model
+from errseg_model.network.crm import select_classes
 from errseg_model.network.errseg import segment_batch
 from errseg_model.postprocessing import postprocess
 from errseg_model.preprocessing import fitted_size, image_size, preprocess
@@ -171,15 +173,13 @@ class Segmenter:
         timer.end("preprocess")
         outputs: dict[int, tuple[Tensor, Tensor]] = {}
         for size, numbers in groups.items():
-            output = segment_batch(
-                self._halves,
-                batches[size],
-                encoded.embeddings,
-                kept,
+            select = partial(
+                select_classes,
+                max_classes=kept,
                 min_share=share,
                 previous=None if before is None else to_device(before[numbers], self.device),
-                fitted=size,
             )
+            output = segment_batch(self._halves, batches[size], encoded.embeddings, select, fitted=size)
             outputs |= zip(numbers, zip(output.logits, output.selected, strict=True), strict=True)
         timer.end("inference")
         results = [

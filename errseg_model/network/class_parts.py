@@ -14,19 +14,19 @@ TOKENS_AT_A_TIME = 5000
 """Likewise, of all classes of some positions."""
 
 
-def by_parts(compute: Callable[[Tensor], Tensor], x: Tensor, at_a_time: int) -> Tensor:
-    """`compute` of x (B, N, ...), which answers (B, N, ...) and each of N by itself.
+def by_parts(compute: Callable[..., Tensor], at_a_time: int, *inputs: Tensor) -> Tensor:
+    """`compute` of inputs (B, N, ...), which answers (B, N, ...) and each of N by itself.
 
     All at once where a GPU computes, a gradient is wanted, or the network is compiled or exported: N is then not known.
     """
-    count = x.shape[1]
-    whole = x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
+    count = inputs[0].shape[1]
+    whole = inputs[0].device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
     if whole or count <= at_a_time:
-        return compute(x)
+        return compute(*inputs)
     parts = [slice(first, first + at_a_time) for first in range(0, count, at_a_time)]
-    first = compute(x[:, parts[0]])
-    out = first.new_empty((x.shape[0], count, *first.shape[2:]))
+    first = compute(*(x[:, parts[0]] for x in inputs))
+    out = first.new_empty((first.shape[0], count, *first.shape[2:]))
     out[:, parts[0]] = first
     for part in parts[1:]:
-        out[:, part] = compute(x[:, part])
+        out[:, part] = compute(*(x[:, part] for x in inputs))
     return out

@@ -7,7 +7,11 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from errseg_model.network.class_parts import CLASSES_AT_A_TIME, by_parts
 from errseg_model.network.hsm import CostMaps
+
+FoldedLayer = tuple[Tensor, Tensor]
+"""Weight and bias of a convolution."""
 
 
 class CostEmbedding(nn.Module):
@@ -26,16 +30,25 @@ class CostEmbedding(nn.Module):
 
     def forward(self, cost: CostMaps) -> Tensor:
         """Kept cost maps (B, K, ...) to tokens (B, K, H/16, W/16, D)."""
-        height, width = cost.stride16.shape[-2:]
-        fine, coarse = self._embed(0, cost.stride16), self._embed(1, cost.stride32)
-        coarse = F.interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)
-        embedded: Tensor = (fine + coarse).permute(0, 2, 3, 1).unflatten(0, (cost.stride16.shape[0], -1))
+        levels = self._folded(0), self._folded(1)
+        return by_parts(
+            lambda fine, coarse: self._embed(fine, coarse, levels), CLASSES_AT_A_TIME, cost.stride16, cost.stride32
+        )
+
+    def _embed(self, fine: Tensor, coarse: Tensor, levels: tuple[FoldedLayer, FoldedLayer]) -> Tensor:
+        """Cost maps at strides 16 and 32 to tokens."""
+        x, low = (
+            F.conv2d(maps.flatten(0, 1)[:, None], *folded, padding=convolution[0].padding)
+            for maps, folded, convolution in zip((fine, coarse), levels, self.corr_proj_convs, strict=True)
+        )
+        x = x + F.interpolate(low, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        embedded: Tensor = x.permute(0, 2, 3, 1).unflatten(0, (fine.shape[0], -1))
         return embedded
 
-    def _embed(self, level: int, maps: Tensor) -> Tensor:
-        """Half of the 1x1 convolution of the level's 7x7 convolution of maps (B, K, h, w): (B * K, D, h, w)."""
+    def _folded(self, level: int) -> FoldedLayer:
+        """Half of the 1x1 convolution of the level's 7x7 convolution, as one."""
         convolution, fusion = self.corr_proj_convs[level][0], self.low_corr_fusion
         mix = fusion.weight[:, :, 0, 0] / 2
         weight = (mix @ convolution.weight.flatten(1)).unflatten(1, convolution.weight.shape[1:])
         bias = mix @ convolution.bias + fusion.bias / 2
-        return F.conv2d(maps.flatten(0, 1)[:, None], weight, bias, padding=convolution.padding)
+        return weight, bias

@@ -60,7 +60,7 @@ class GradualUpsamplingDecoder(nn.Module):
 
     def forward(self, x: Tensor, guidance: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """Fused cost (B, K, H/16, W/16, D) and guidance at strides 16, 8, 4 to logits (B, K, H/4, W/4)."""
-        return by_parts(lambda part: self._decode(part, guidance), x, CLASSES_AT_A_TIME)
+        return by_parts(lambda part: self._decode(part, guidance), CLASSES_AT_A_TIME, x)
 
     def _decode(self, x: Tensor, guidance: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         batch, x = x.shape[0], x.flatten(0, 1).permute(0, 3, 1, 2)

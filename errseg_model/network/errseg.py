@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -62,11 +64,8 @@ def segment_batch(
     halves: Halves,
     images: Tensor,
     text: Tensor,
-    max_classes: int,
-    keep: Tensor | None = None,
+    select: Callable[[Tensor], Tensor],
     *,
-    min_share: float = 0.0,
-    previous: Tensor | None = None,
     fitted: tuple[int, int] | None = None,
 ) -> ERRSegOutput:
     """Segment a batch.
@@ -75,9 +74,8 @@ def segment_batch(
         halves: the network, or what computes its halves in its place.
         images: (B, 3, H, W) normalised, H and W multiples of 32.
         text: (T, C) unit embeddings of the vocabulary.
-        max_classes: K of the channel reduction.
-        keep: (B, T) bool, classes that the reduction must not drop (training).
-        min_share: of `select_classes`, as is `previous`, (B, T) bool.
+        select: the channel reduction, such as `select_classes`: of cost maps (B, T, h, w) at stride 16 the classes
+            (B, K) int64 that stay, ascending.
         fitted: (height, width) of the pixels, from the upper left, that are image and not padding: only these choose
             the classes, and only their logits come out. None for all.
     """
@@ -85,8 +83,7 @@ def segment_batch(
     encoding = halves.encode(images)
     cost = encoding.dense.cost_maps(text)
     rows, columns = fitted_places(fitted, STRIDES[2])
-    votes = cost.stride16[:, :, :rows, :columns].detach()
-    selected = select_classes(votes, max_classes, keep, min_share=min_share, previous=previous)
+    selected = select(cost.stride16[:, :, :rows, :columns].detach())
     logits = halves.fuse(cost.gather(selected), text[selected], encoding.guidance)
     logits = logits[:, :, : fitted[0] // STRIDES[0], : fitted[1] // STRIDES[0]]
     return ERRSegOutput(logits, selected, cost)
@@ -137,6 +134,6 @@ class ERRSeg(nn.Module):
             if isinstance(module, nn.BatchNorm2d):
                 module.float()
 
-    def forward(self, images: Tensor, text: Tensor, max_classes: int, keep: Tensor | None = None) -> ERRSegOutput:
-        """`segment_batch` with this network."""
-        return segment_batch(self, images, text, max_classes, keep)
+    def forward(self, images: Tensor, text: Tensor, max_classes: int) -> ERRSegOutput:
+        """`segment_batch` with this network and the paper's fixed K."""
+        return segment_batch(self, images, text, partial(select_classes, max_classes=max_classes))

@@ -134,7 +134,7 @@ class SpatialFusion(nn.Module):
     def forward(self, x: Tensor, image_guidance: Tensor) -> Tensor:
         """x (B, K, h, w, D), guidance (B, D, h, w)."""
         guidance = self.sa.attention.guide(image_guidance.permute(0, 2, 3, 1)[:, None])
-        return by_parts(lambda part: self.sa(part, guidance), x, CLASSES_AT_A_TIME)
+        return by_parts(lambda part: self.sa(part, guidance), CLASSES_AT_A_TIME, x)
 
 
 class ClassFusion(nn.Module):
@@ -149,16 +149,14 @@ class ClassFusion(nn.Module):
 
     def forward(self, x: Tensor, text_guidance: Tensor) -> Tensor:
         """x (B, K, h, w, D), guidance (B, K, D)."""
-        batch, classes, height, width, _ = x.shape
+        batch, classes = x.shape[:2]
         pooled = F.avg_pool2d(_grid(x), kernel_size=2)
         size = pooled.shape[-2:]
         tokens = pooled.unflatten(0, (batch, classes)).permute(0, 3, 4, 1, 2).flatten(1, 2)[:, :, None]
         guidance = self.sa.attention.guide(text_guidance[:, None, None])
-        fused = by_parts(lambda part: self.sa(part, guidance), tokens, max(1, TOKENS_AT_A_TIME // classes))
-        fused = fused.squeeze(2).unflatten(1, size).permute(0, 3, 4, 1, 2).flatten(0, 1)
-        fused = F.interpolate(fused, size=(height, width), mode="bilinear", align_corners=True)
-        out: Tensor = x + _tokens(fused, batch)
-        return out
+        fused = by_parts(lambda part: self.sa(part, guidance), max(1, TOKENS_AT_A_TIME // classes), tokens)
+        fused = fused.squeeze(2).unflatten(1, size).permute(0, 3, 1, 2, 4)
+        return by_parts(_add_resized, CLASSES_AT_A_TIME, x, fused)
 
 
 class EfficientSemanticContextFusion(nn.Module):
@@ -173,6 +171,13 @@ class EfficientSemanticContextFusion(nn.Module):
         """x (B, K, h, w, D), image guidance (B, D, h, w), text guidance (B, K, D)."""
         fused: Tensor = self.class_fusion(self.spatial_fusion(x, image_guidance), text_guidance)
         return fused
+
+
+def _add_resized(x: Tensor, coarse: Tensor) -> Tensor:
+    """Tokens x (B, M, h, w, D) with coarse (B, M, h/2, w/2, D) added at their resolution."""
+    fine = F.interpolate(_grid(coarse), size=x.shape[2:4], mode="bilinear", align_corners=True)
+    out: Tensor = x + _tokens(fine, x.shape[0])
+    return out
 
 
 def _convolve(convolution: nn.Module, x: Tensor) -> Tensor:

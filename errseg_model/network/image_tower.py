@@ -10,6 +10,11 @@ import timm
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from errseg_model.network.class_parts import by_parts
+
+HIDDEN_AT_A_TIME = 2_500_000
+"""Numbers of the hidden layer of a ConvNeXt block: 10 MB."""
+
 
 @dataclass(frozen=True)
 class ImageFeatures:
@@ -30,6 +35,22 @@ class ImageTower(nn.Module):
         raise NotImplementedError
 
 
+class TokenMLP(nn.Module):
+    """The MLP of a ConvNeXt block over some rows at a time: the hidden layer is four times as wide as the features."""
+
+    def __init__(self, mlp: Any) -> None:
+        """`mlp` is timm's, whose layers and names of weights stay."""
+        super().__init__()
+        self.fc1: Any = mlp.fc1
+        self.act: Any = mlp.act
+        self.fc2: Any = mlp.fc2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, h, w, D)."""
+        rows = max(1, HIDDEN_AT_A_TIME // (x.shape[2] * self.fc1.out_features))
+        return by_parts(lambda part: self.fc2(self.act(self.fc1(part))), rows, x)
+
+
 class ConvNeXtTower(ImageTower):
     """CLIP's ConvNeXt (open_clip) with a second, finer way through its last stage.
 
@@ -41,6 +62,9 @@ class ConvNeXtTower(ImageTower):
         super().__init__()
         self.trunk: Any = visual.trunk
         self.head: Any = visual.head
+        for block in (block for stage in visual.trunk.stages for block in stage.blocks):
+            if isinstance(block.mlp.fc1, nn.Linear):  # not where timm computes it of a picture, by convolutions
+                block.mlp = TokenMLP(block.mlp)
         norm, convolution = visual.trunk.stages[3].downsample
         finer = nn.Conv2d(convolution.in_channels, convolution.out_channels, kernel_size=2, stride=1)
         finer.load_state_dict(convolution.state_dict())

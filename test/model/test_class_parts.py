@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from errseg_model.factory import create_model
-from errseg_model.network import decoder, escf
+from errseg_model.network import cost_embedding, decoder, escf
 from errseg_model.network.class_parts import by_parts
 
 
@@ -20,6 +20,7 @@ def test_a_few_classes_at_a_time_give_what_all_at_once_do(monkeypatch: pytest.Mo
     with torch.inference_mode():
         for at_a_time in (2, 1000):
             for module, name in (
+                (cost_embedding, "CLASSES_AT_A_TIME"),
                 (escf, "CLASSES_AT_A_TIME"),
                 (escf, "TOKENS_AT_A_TIME"),
                 (decoder, "CLASSES_AT_A_TIME"),
@@ -39,5 +40,5 @@ def test_parts_are_small_unless_a_gradient_is_wanted(classes: int, gradient: boo
 
     x = torch.randn(2, classes, 3, 4)
     with torch.set_grad_enabled(gradient):
-        assert torch.equal(by_parts(double, x, 8), x.sum(3) * 2)
+        assert torch.equal(by_parts(double, 8, x), x.sum(3) * 2)
     assert seen == sizes
