@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from errseg_model.benchmark import stages
 from errseg_model.benchmark.stages import End
 from errseg_model.cli.files import read_image
 from errseg_model.config import ModelConfig
+from errseg_model.network.crm import select_classes
 from errseg_model.network.errseg import Halves, segment_batch
 from errseg_model.postprocessing import best_classes
 from errseg_model.preprocessing import fitted_size, preprocess
@@ -43,14 +45,8 @@ class Subject:
         batch = preprocess([image], self._config, self._device)
         end(stages.PREPROCESS)
         size = image.shape[0], image.shape[1]
-        output = segment_batch(
-            halves,
-            batch,
-            self._words,
-            self._config.max_classes,
-            min_share=self._config.min_share,
-            fitted=fitted_size(size, self._config),
-        )
+        select = partial(select_classes, max_classes=self._config.max_classes, min_share=self._config.min_share)
+        output = segment_batch(halves, batch, self._words, select, fitted=fitted_size(size, self._config))
         best = best_classes(output.logits[0], output.selected[0], size)
         to_host((best.mask, best.confidence, best.means, output.selected, output.logits))
         end(stages.BEST_CLASS)

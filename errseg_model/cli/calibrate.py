@@ -33,13 +33,13 @@ def run(arguments: argparse.Namespace) -> None:
     from errseg_model.accuracy import measure, sample_logits
     from errseg_model.calibration import fit_calibration, fold
     from errseg_model.checkpoint import save_checkpoint
-    from errseg_model.cli.options import load_segmenter
+    from errseg_model.cli.options import model_choice
     from errseg_model.factory import create_model
 
     if arguments.out.suffix != ".safetensors":
         raise InputError(f"--out must be a .safetensors file, got {arguments.out}")
     dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
-    segmenter = load_segmenter(arguments)
+    segmenter = model_choice(arguments).load()
     try:
         calibration = fit_calibration(*sample_logits(segmenter, dataset))
     except ValueError as error:
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     before = measure(segmenter, dataset, dataset.vocabulary).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
     arguments.checkpoint = arguments.out
-    after = measure(load_segmenter(arguments), dataset, dataset.vocabulary).reliability.expected_error()
+    after = measure(model_choice(arguments).load(), dataset, dataset.vocabulary).reliability.expected_error()
     print(
         f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "
         f"{arguments.split} {before:.3f}, now {after:.3f}; weights: {arguments.out}"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options, load_segmenter, vocabulary
+from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.datasets import create_dataset, list_datasets
 from errseg_model.evaluation import SHOWN_CLASSES, Evaluation, evaluate, read_renaming
 
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.max_classes is None:
         arguments.max_classes = dataset.specification.max_classes
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None
-    evaluation = evaluate(load_segmenter(arguments), dataset, arguments.vocabulary, renamed)
+    evaluation = evaluate(model_choice(arguments).load(), dataset, arguments.vocabulary, renamed)
     if arguments.json is not None:
         write_json(arguments.json, evaluation.to_json())
     print(_table(evaluation))

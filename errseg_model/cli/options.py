@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from errseg_model.backends.names import BACKENDS, PRECISIONS
 from errseg_model.config import RESIZES, check_input_size, list_models
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 from errseg_model.vocabulary import Vocabulary, VocabularyError
-
-if TYPE_CHECKING:
-    from errseg_model.segmenter import Segmenter
 
 MAX_SIDE = 16_384
 """Pixels of an image's height or width; a slip of the finger is not to fill the memory."""
@@ -35,22 +33,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="float32", metavar="P", help=f"one of {', '.join(PRECISIONS)}")
 
 
-def load_segmenter(arguments: argparse.Namespace) -> Segmenter:
-    """The segmenter that the options of `add_model_options` describe. Raises InputError."""
-    # PyTorch takes seconds to import: not for those who only parse a vocabulary.
-    from errseg_model.segmenter import Segmenter
-
-    return Segmenter.from_pretrained(
-        arguments.model,
-        checkpoint=arguments.checkpoint,
-        device=arguments.device,
-        input_size=arguments.input_size,
-        resize=arguments.resize,
-        max_classes=arguments.max_classes,
-        min_share=arguments.min_share,
-        backend=arguments.backend,
-        precision=arguments.precision,
-    )
+def model_choice(arguments: argparse.Namespace) -> ModelChoice:
+    """What the options of `add_model_options` ask for."""
+    return ModelChoice(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(ModelChoice)})
 
 
 def vocabulary(text: str) -> Vocabulary:

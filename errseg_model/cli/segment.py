@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from errseg_model.cli.files import read_image, whole, write_image, write_json
-from errseg_model.cli.options import add_model_options, load_segmenter, vocabulary
+from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.result import SegmentationResult
 from errseg_model.segmenter import EncodedVocabulary, Segmenter
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(f"several images are called {', '.join(sorted(repeated))}: their results would collide")
     images = [read_image(path) for path in arguments.images]
-    segmenter = load_segmenter(arguments)
+    segmenter = model_choice(arguments).load()
     encoded = segmenter.encode(arguments.vocabulary)
     entries = []
     for number, (path, image) in enumerate(tqdm(list(zip(arguments.images, images, strict=True)), unit="image")):

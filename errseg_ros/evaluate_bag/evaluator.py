@@ -28,6 +28,17 @@ if TYPE_CHECKING:
     from errseg_ros.evaluate_bag.models import Models
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The classes that the models kept in an image; the next one holds them, as the node's images do."""
+
+    period: int
+    own: NDArray[np.int64] | None
+    """`SegmentationResult.selected`; None before the first image of the period."""
+    other: NDArray[np.int64] | None
+    """Likewise, of the compared model."""
+
+
 @dataclass
 class Progress:
     """How far one bag is; with it an evaluation goes on where it stopped."""
@@ -39,6 +50,8 @@ class Progress:
     first_stamp_ns: int | None = None
     nearest_label_ns: int | None = None
     """From an image without a truth within the tolerance."""
+    kept: Kept | None = None
+    """In the image before."""
     loop_seconds: float = 0.0
     """Spent on the bag, the models included."""
     model_seconds: float = 0.0
@@ -178,8 +191,12 @@ class _Run:
     def _evaluate(self, image: _Image) -> None:
         seconds_before = self._models.seconds
         period = self._models.period(image.seconds)
-        result, latency_ms = self._models.segment(image.pixels, period)
-        other = self._models.segment_other(image.pixels, period)
+        kept = self._progress.kept
+        if kept is None or kept.period != period:
+            kept = Kept(period, None, None)
+        result, latency_ms = self._models.segment(image.pixels, period, kept.own)
+        other = self._models.segment_other(image.pixels, period, kept.other)
+        self._progress.kept = Kept(period, result.selected, None if other is None else other.selected)
         self._progress.model_seconds += self._models.seconds - seconds_before
         if self._sink is not None:
             recorded_ns = image.recorded.time_ns

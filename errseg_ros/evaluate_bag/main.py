@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from errseg_model.cli.options import add_model_options, input_size, vocabulary
+from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.fleet.options import add_fleet_options, fleet_options
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
@@ -21,7 +22,7 @@ from errseg_ros.evaluate_bag.live.options import LiveOptions, add_live_options, 
 from errseg_ros.evaluate_bag.output_bag import check_output, output_bags
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
-from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, ModelChoice, Settings
+from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, Settings
 
 COMPARE_KEYS = (
     "model", "checkpoint", "vocabulary", "input-size", "max-classes", "resize", "min-share", "backend", "precision",
@@ -170,17 +171,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     key = read_label_names(arguments.labels) if arguments.labels else None
     if arguments.palette:
         key = read_palette(arguments.palette)
-    model = ModelChoice(
-        name=arguments.model,
-        checkpoint=arguments.checkpoint,
-        input_size=arguments.input_size,
-        max_classes=arguments.max_classes,
-        device=arguments.device,
-        resize=arguments.resize,
-        min_share=arguments.min_share,
-        backend=arguments.backend,
-        precision=arguments.precision,
-    )
+    model = model_choice(arguments)
     periods = sorted(arguments.vocabulary_at, key=lambda period: period.since)
     if arguments.vocabulary is not None:
         periods.insert(0, VocabularyPeriod(0.0, arguments.vocabulary))

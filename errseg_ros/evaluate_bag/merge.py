@@ -42,7 +42,7 @@ def merge(
         wall_seconds=wall_seconds,
         loop_seconds=sum(part.loop_seconds for part in parts),
         model_seconds=sum(part.model_seconds for part in parts),
-        run_with=settings.model.in_words(),
+        run_with={name: str(value) for name, value in settings.model.completed().way_of_running.items()},
         interrupted=interrupted,
     )
 

@@ -39,23 +39,31 @@ class Models:
         """Which vocabulary is in force so long after a bag's first image."""
         return max(bisect_right(self._since, seconds) - 1, 0)
 
-    def segment(self, image: NDArray[np.uint8], period: int) -> tuple[SegmentationResult, float]:
-        """The result, and how many milliseconds it took."""
+    def segment(
+        self, image: NDArray[np.uint8], period: int, before: NDArray[np.int64] | None
+    ) -> tuple[SegmentationResult, float]:
+        """The result, and how many milliseconds it took; `before` is `selected` of the image before, in this period."""
         if not self._warm:
             for _ in range(WARM_UP):
-                self._timed(self.segmenter, image, self._encoded[period])
+                self._timed(self.segmenter, image, self._encoded[period], before)
             self._warm = True
-        return self._timed(self.segmenter, image, self._encoded[period])
+        return self._timed(self.segmenter, image, self._encoded[period], before)
 
-    def segment_other(self, image: NDArray[np.uint8], period: int) -> SegmentationResult | None:
+    def segment_other(
+        self, image: NDArray[np.uint8], period: int, before: NDArray[np.int64] | None
+    ) -> SegmentationResult | None:
         """The result of the compared model; None without one."""
-        return None if self._other is None else self._timed(self._other, image, self._others[period])[0]
+        return None if self._other is None else self._timed(self._other, image, self._others[period], before)[0]
 
     def _timed(
-        self, segmenter: Segmenter, image: NDArray[np.uint8], encoded: EncodedVocabulary
+        self,
+        segmenter: Segmenter,
+        image: NDArray[np.uint8],
+        encoded: EncodedVocabulary,
+        before: NDArray[np.int64] | None,
     ) -> tuple[SegmentationResult, float]:
         started = time.perf_counter()
-        result = segmenter.segment([image], encoded, confidence_threshold=self._threshold)[0]
+        result = segmenter.segment([image], encoded, confidence_threshold=self._threshold, previous=[before])[0]
         seconds = time.perf_counter() - started
         self.seconds += seconds
         return result, seconds * 1000

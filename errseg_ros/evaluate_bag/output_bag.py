@@ -163,7 +163,7 @@ def output_bags(path: Path, bags: int) -> Callable[[BagPlan, Settings], OutputBa
             except OSError as error:
                 raise InputError(f"--output-bag {path} cannot be written: {error.strerror or error}") from None
         vocabularies = [period.vocabulary for period in settings.periods]
-        return OutputBag(place, plan.path, vocabularies, settings.model.name, settings.confidence_threshold)
+        return OutputBag(place, plan.path, vocabularies, settings.model.model, settings.confidence_threshold)
 
     return make
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from errseg_model.cli.files import whole, write_json
 from errseg_model.errors import InputError
-from errseg_ros.evaluate_bag.evaluator import Progress, start
+from errseg_ros.evaluate_bag.evaluator import Kept, Progress, start
 from errseg_ros.evaluate_bag.exhibits import Candidate, Pictures, Shelf
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.problems import Problems
@@ -123,6 +123,10 @@ def _arrays(progress: Progress) -> dict[str, Any]:
     }
     arrays: dict[str, Any] = {f"row {name}": column for name, column in accumulator.rows.to_arrays().items()}
     arrays["confusion"] = accumulator.confusion.counts
+    if progress.kept is not None:
+        facts["kept_period"] = progress.kept.period
+        kept = {"kept": progress.kept.own, "other kept": progress.kept.other}
+        arrays |= {name: selected for name, selected in kept.items() if selected is not None}
     if accumulator.previous is not None:
         facts["previous_vocabulary"], arrays["previous"] = accumulator.previous
     for name, shelf in (("worst", accumulator.worst), ("best", accumulator.best)):
@@ -145,6 +149,8 @@ def _restore(progress: Progress, arrays: dict[str, NDArray[Any]]) -> None:
     accumulator.labelled = facts["labelled"]
     accumulator.rows = Rows.from_arrays({n.removeprefix("row "): a for n, a in arrays.items() if n.startswith("row ")})
     accumulator.confusion.counts += arrays["confusion"]
+    if "kept_period" in facts:
+        progress.kept = Kept(facts["kept_period"], arrays.get("kept"), arrays.get("other kept"))
     if "previous" in arrays:
         accumulator.previous = (facts["previous_vocabulary"], arrays["previous"])
     for name, highest in (("worst", False), ("best", True)):

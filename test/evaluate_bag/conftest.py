@@ -14,12 +14,13 @@ import pytest
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from errseg_model.model_choice import ModelChoice
 from errseg_model.result import UNLABELLED, SegmentationResult
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import make_typestore
 from errseg_ros.evaluate_bag.models import Models
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
-from errseg_ros.evaluate_bag.settings import Comparison, ModelChoice, Settings
+from errseg_ros.evaluate_bag.settings import Comparison, Settings
 
 SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
@@ -108,30 +109,42 @@ class PictureModels(Models):
         self._change = other or (lambda mask: mask)
         self.seconds = 0.0
         self.computed: list[int] = []
+        self.before: list[tuple[list[int] | None, list[int] | None]] = []
+        """What each image was told of the one before, for this model and the compared one."""
         self.segmenter = SimpleNamespace(
             config=SimpleNamespace(name="picture", input_size=(64, 64), max_classes=32), device="cpu"
         )
 
-    def segment(self, image: NDArray[np.uint8], period: int) -> tuple[SegmentationResult, float]:
+    def segment(
+        self, image: NDArray[np.uint8], period: int, before: NDArray[np.int64] | None
+    ) -> tuple[SegmentationResult, float]:
+        self.before.append((before if before is None else before.tolist(), None))
         self.seconds += 0.01
         self.computed.append(int(image[0, 0, 0]))
         return self._result(image, self._words[period]), 10.0
 
-    def segment_other(self, image: NDArray[np.uint8], period: int) -> SegmentationResult | None:
+    def segment_other(
+        self, image: NDArray[np.uint8], period: int, before: NDArray[np.int64] | None
+    ) -> SegmentationResult | None:
         if self._others_words is None:
             return None
+        self.before[-1] = (self.before[-1][0], before if before is None else before.tolist())
         result = self._result(image, self._others_words[period])
-        return SegmentationResult(
-            result.vocabulary, self._change(result.mask).astype(np.uint16), result.confidence, {}, *_NOTHING
-        )
+        mask = self._change(result.mask).astype(np.uint16)
+        return SegmentationResult(result.vocabulary, mask, result.confidence, {}, _positions(mask), _NO_LOGITS)
 
     def _result(self, image: NDArray[np.uint8], vocabulary: Vocabulary) -> SegmentationResult:
         mask = (image[..., 0] // STEP).astype(np.uint16)
         mask[mask >= len(vocabulary)] = UNLABELLED
-        return SegmentationResult(vocabulary, mask, image[..., 1].astype(np.float32) / 255, {}, *_NOTHING)
+        confidence = image[..., 1].astype(np.float32) / 255
+        return SegmentationResult(vocabulary, mask, confidence, {}, _positions(mask), _NO_LOGITS)
 
 
-_NOTHING = (np.zeros(0, np.int64), np.zeros((0, 1, 1), np.float32))
+def _positions(mask: NDArray[np.uint16]) -> NDArray[np.int64]:
+    return np.unique(mask[mask != UNLABELLED]).astype(np.int64)
+
+
+_NO_LOGITS = np.zeros((0, 1, 1), np.float32)
 
 
 @pytest.fixture

@@ -174,6 +174,22 @@ def test_masks_are_compared_with_those_of_another_model(
     assert frame.disagreement == 0.0
 
 
+def test_classes_of_the_image_before_are_held_under_the_same_words(
+    ros: Any, make_settings: MakeSettings, make_models: Any
+) -> None:
+    """As the node does: else its figures in a drive and those of its bag would differ."""
+    path = ros.drive([(0.0, HALF, None), (1.0, SKY, None), (2.0, ROAD, None), (3.0, HALF, None)])
+    settings = make_settings("sky; road", (1.5, "road; sky"), compare="")
+    loaded = []
+
+    def models(settings: Any) -> Any:
+        loaded.append(make_models(settings, lambda mask: 1 - mask))
+        return loaded[0]
+
+    evaluate(path, settings, models)
+    assert loaded[0].before == [(None, None), ([0, 1], [0, 1]), (None, None), ([1], [0])]
+
+
 def test_images_without_a_stamp_have_the_time_of_their_recording(
     ros: Any, make_settings: MakeSettings, make_models: Any
 ) -> None:

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 from errseg_ros.evaluate_bag.accumulator import Accumulator
 from errseg_ros.evaluate_bag.evaluator import evaluate_one
 from errseg_ros.evaluate_bag.fleet import task
 from errseg_ros.evaluate_bag.fleet.identity import Identity, identity
 from errseg_ros.evaluate_bag.main import main
 from errseg_ros.evaluate_bag.plan import prepare
-from errseg_ros.evaluate_bag.settings import ModelChoice
 
 HERE = Identity("1.0", "code", ((Path("/weights"), "digest"),))
 

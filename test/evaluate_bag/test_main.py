@@ -263,9 +263,9 @@ def test_a_way_to_run_the_model_that_there_is_not_is_refused(
 
 def test_every_way_to_run_the_model_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, Any] = {}
-    monkeypatch.setattr(Segmenter, "from_pretrained", lambda name, **options: given.update(options, name=name))
+    monkeypatch.setattr(Segmenter, "from_pretrained", lambda **options: given.update(options))
     wanted = {
-        "name": "errseg-b", "checkpoint": Path("file"), "device": "cpu", "input_size": (64, 96), "resize": "stretch",
+        "model": "errseg-b", "checkpoint": Path("file"), "device": "cpu", "input_size": (64, 96), "resize": "stretch",
         "max_classes": 4, "min_share": 0.1, "backend": "compiled", "precision": "bfloat16",
     }  # fmt: skip
     options = (

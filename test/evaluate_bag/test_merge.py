@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from errseg_model.model_choice import ModelChoice
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation, evaluate_one
 from errseg_ros.evaluate_bag.merge import merge, without_spare_pictures
 from errseg_ros.evaluate_bag.plan import prepare
 from errseg_ros.evaluate_bag.results import Evaluation
-from errseg_ros.evaluate_bag.settings import ModelChoice
 
 MakeSettings = Callable[..., Any]
 SKY = np.zeros((6, 8), np.uint8)
@@ -132,7 +132,7 @@ def test_the_way_the_model_is_run_is_told_as_it_is_in_force(
     settings = make_settings("sky")
     evaluation = evaluated([path], settings, make_models)
     assert evaluation.run_with == {
-        "resize": "letterbox", "least share": "0.001", "backend": "pytorch", "precision": "float32",
+        "resize": "letterbox", "least share": "0.0007", "backend": "pytorch", "precision": "float32",
     }  # fmt: skip
     settings = dataclasses.replace(settings, model=ModelChoice(resize="stretch", min_share=0.1, backend="compiled"))
     evaluation = evaluated([path], settings, make_models)

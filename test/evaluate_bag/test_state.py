@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.evaluator import evaluate_one, start
 from errseg_ros.evaluate_bag.merge import merge
 from errseg_ros.evaluate_bag.plan import prepare
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
-from errseg_ros.evaluate_bag.settings import Comparison, ModelChoice
+from errseg_ros.evaluate_bag.settings import Comparison
 from errseg_ros.evaluate_bag.state import State
 
 MakeSettings = Callable[..., Any]
@@ -48,7 +49,7 @@ def same(one: Evaluation, other: Evaluation) -> None:
 def test_resumed_evaluation_gives_exactly_the_numbers_of_an_uninterrupted_one(
     bag: Path, tmp_path: Path, make_settings: MakeSettings, make_models: Any, stops: list[int]
 ) -> None:
-    settings = make_settings("sky; road", (9.0, "road; sky"), label_topic="/camera/labels", compare="road")
+    settings = make_settings("sky; road", (9.5, "road; sky"), label_topic="/camera/labels", compare="road")
     plans, settings = prepare([bag], settings)
     whole = merge([evaluate_one(plans[0], settings, make_models(settings))], settings, 1.0)
 
@@ -64,6 +65,7 @@ def test_resumed_evaluation_gives_exactly_the_numbers_of_an_uninterrupted_one(
         )
         again.save(0, progress, 2.5)
     assert len(models.computed) == 30 - stops[-1]
+    assert models.before[0] == ([0, 1], [0])  # of the image before the stop
     same(merge([part], settings, 1.0), whole)
     finished = State(tmp_path / "out", plans, settings)
     finished.check()

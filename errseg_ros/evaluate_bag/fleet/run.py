@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation, summarize
 from errseg_ros.evaluate_bag.fleet.cluster import Share, connected
 from errseg_ros.evaluate_bag.fleet.identity import identity
@@ -20,7 +21,7 @@ from errseg_ros.evaluate_bag.fleet.task import Assignment, Message, Reached, Ref
 from errseg_ros.evaluate_bag.merge import without_spare_pictures
 from errseg_ros.evaluate_bag.results import Evaluation
 from errseg_ros.evaluate_bag.run import Interrupt, Job, conclude
-from errseg_ros.evaluate_bag.settings import ModelChoice, Settings
+from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.state import State
 
 RETRIES = 3
