@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from errseg_model.accuracy import measure
 from errseg_model.camvid_benchmark import run
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import load_segmenter
+from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
@@ -151,7 +151,7 @@ def _measure(arguments: argparse.Namespace) -> str:
     if arguments.checkpoint is None:
         raise InputError("--checkpoint is needed: the package's own weights were trained with all classes")
     words = {name: entry for name, entry in read_renaming(OTHER_WORDS).items() if name in held_out}
-    segmenter = load_segmenter(arguments)
+    segmenter = model_choice(arguments).load()
     head = LinearHead.train(segmenter, train, held_out)
     figures = HeldOutFigures(
         classes=names,

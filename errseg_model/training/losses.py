@@ -6,6 +6,7 @@ of one process with the whole batch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from errseg_model.network.errseg import ERRSegOutput
+from errseg_model.network.hsm import CostMaps
+from errseg_model.training.prototypes import TEMPERATURE
 from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.training.words import StepVocabulary
 
 COST_TEMPERATURE = 0.1
-LOWEST_COSINE = -1.0
 
 
 @dataclass(frozen=True)
@@ -81,24 +83,54 @@ def _jaccard_loss(logits: Tensor, target: Tensor, truth: Tensor, weights: Tensor
 
 
 def cost_loss(
-    output: ERRSegOutput, labels: Tensor, vocabulary: StepVocabulary, weights: Tensor, processes: Processes
+    output: ERRSegOutput,
+    labels: Tensor,
+    vocabulary: StepVocabulary,
+    weights: Tensor,
+    recipe: TrainingRecipe,
+    processes: Processes,
 ) -> Tensor:
     """Cross-entropy of the cost maps themselves at both strides, so that the CRM can rely on them.
 
     What a place should say is the share of each class in it, a pixel weighted by 1 / share of its class, the square of
     its weight elsewhere: a pole that fills a tenth of a place gets its first vote, as one lost here is lost for good.
-    A related word does not compete where its relative stands.
+    A related word competes less where its relative stands: it counts `recipe.related_weight` times.
     """
-    pixels = F.one_hot(labels, len(weights)).permute(0, 3, 1, 2) * weights.square()[:, None, None]
-    named = vocabulary.class_of >= 0
+    found, position = labels.unique(return_inverse=True)
+    pixels = F.one_hot(position, len(found)).permute(0, 3, 1, 2) * weights[found].square()[:, None, None]
+    named, relatives = (_positions(wanted, found) for wanted in (vocabulary.class_of, vocabulary.relative_of))
+    competing = math.log(max(recipe.related_weight, 1e-6))
     total = torch.zeros((), device=labels.device)
     for maps in (output.cost.stride16.float(), output.cost.stride32.float()):
         shares = F.avg_pool2d(pixels, labels.shape[1] // maps.shape[2])
         mass = shares.sum(1, keepdim=True)
         counts = mass > 0
         shares = shares / torch.where(counts, mass, 1)
-        target = shares[:, vocabulary.class_of.clamp(min=0)] * named[:, None, None]
-        related = (shares[:, vocabulary.relative_of.clamp(min=0)] > 0) & (vocabulary.relative_of >= 0)[:, None, None]
-        entropy = F.cross_entropy(maps.masked_fill(related, LOWEST_COSINE) / COST_TEMPERATURE, target, reduction="sum")
+        target = shares[:, named.clamp(min=0)] * (named >= 0)[:, None, None]
+        related = (shares[:, relatives.clamp(min=0)] > 0) & (relatives >= 0)[:, None, None]
+        logits = maps / COST_TEMPERATURE + related * competing
+        entropy = F.cross_entropy(logits, target, reduction="sum")
         total = total + processes.mean(entropy, counts.sum())
     return total / 2
+
+
+def teacher_loss(maps: CostMaps, said: Tensor, processes: Processes) -> Tensor:
+    """Cross-entropy of the cost maps of ImageNet's names at both strides to what the teacher says.
+
+    Args:
+        maps: of the 1000 names.
+        said: (B, 1000, H/16, W/16) probabilities.
+        processes: that share the batch.
+    """
+    total = torch.zeros((), device=said.device)
+    for logits in (maps.stride16.float() / TEMPERATURE, maps.stride32.float() / TEMPERATURE):
+        target = F.adaptive_avg_pool2d(said, (logits.shape[2], logits.shape[3]))
+        entropy = F.cross_entropy(logits, target, reduction="sum")
+        total = total + processes.mean(entropy, said.new_tensor(target[:, 0].numel()))
+    return total / 2
+
+
+def _positions(wanted: Tensor, found: Tensor) -> Tensor:
+    """Where in `found` (ascending) each label of `wanted` is; -1 where it is not."""
+    position = torch.searchsorted(found, wanted).clamp(max=len(found) - 1)
+    return torch.where(found[position] == wanted, position, -1)

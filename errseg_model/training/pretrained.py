@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import open_clip
-from torch import Tensor
 
 from errseg_model.checkpoint import load_checkpoint
 from errseg_model.errors import InputError
 from errseg_model.factory import Model
 from errseg_model.network.image_tower import ConvNeXtTower, EfficientNetLiteTower
 from errseg_model.text.clip import ClipTextTower
-from errseg_model.training.prototypes import embed_imagenet_names, load_imagenet_weights, start_projection
+from errseg_model.training.prototypes import (
+    ImageNetKnowledge,
+    embed_imagenet_names,
+    load_imagenet_weights,
+    start_projection,
+)
 from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.training.teacher import ImageNetTeacher
 
 
-def load_start(model: Model, recipe: TrainingRecipe) -> tuple[Tensor, Tensor] | None:
+def load_start(model: Model, recipe: TrainingRecipe) -> ImageNetKnowledge | None:
     """Give a new model the weights that the recipe starts from.
 
     Returns:
-        ImageNet's prototypes (1000, F) and the embeddings of their names (1000, C) where the recipe keeps them near
-        each other, else None.
+        What ImageNet's weights know, where the recipe starts from them.
 
     Raises:
         InputError: weights that do not exist, are not those of the model, or cannot be downloaded.
     """
-    prototypes = None
+    knowledge = None
     tower = model.network.hsm.image_tower
     if isinstance(tower, EfficientNetLiteTower):
         if recipe.pretrained not in (None, "imagenet"):
             raise InputError(f"recipe: pretrained of {recipe.model} is imagenet or null, got {recipe.pretrained!r}")
         if recipe.pretrained:
-            rows = load_imagenet_weights(tower)
+            rows, bias = load_imagenet_weights(tower)
             names = embed_imagenet_names(model.text_tower)
             start_projection(tower, rows, names)
-            prototypes = (rows, names)
+            knowledge = ImageNetKnowledge(rows, names, ImageNetTeacher(tower, rows, bias))
     elif recipe.pretrained is not None:
         load_clip(model, recipe.pretrained)
-    if recipe.prototype_weight and prototypes is None:
-        raise InputError("recipe: prototype_weight needs `pretrained: imagenet` (errseg-lite); set it to 0")
+    for name in ("prototype_weight", "teacher_weight"):
+        if getattr(recipe, name) and knowledge is None:
+            raise InputError(f"recipe: {name} needs `pretrained: imagenet` (errseg-lite); set it to 0")
     if recipe.start_from is not None:
         load_checkpoint(recipe.start_from, model.named_tensors())
-    return prototypes if recipe.prototype_weight else None
+    return knowledge
 
 
 def load_clip(model: Model, weights: str) -> None:

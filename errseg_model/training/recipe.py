@@ -71,6 +71,7 @@ class TrainingRecipe:
     save_every: int
     seed: int
     max_classes: int
+    candidates: int
     distractors: int
     word_noise: float
     entropy_weight: float
@@ -79,6 +80,8 @@ class TrainingRecipe:
     jaccard_weight: float
     cost_weight: float
     prototype_weight: float
+    teacher_weight: float
+    teacher_threshold: float
 
     def __post_init__(self) -> None:
         """Raises InputError: a value out of its range."""
@@ -87,12 +90,14 @@ class TrainingRecipe:
             raise InputError("the split 'test' is for measuring only: take it out of the recipe's splits")
         for name in ("steps", "batch_size", "save_every", "max_classes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
+        self._check("candidates", self.candidates >= self.max_classes, f"at least max_classes ({self.max_classes})")
         for name in ("warmup_steps", "distractors", "seed", "word_noise", "weight_decay", "aspect_jitter"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
         for name in ("learning_rate", "entropy_weight"):
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("scale", 0 < self.scale[0] <= self.scale[1], "a lower and an upper bound above 0")
-        self._check("rare_share", 0 <= self.rare_share <= 1, "in 0..1")
+        for name in ("rare_share", "teacher_threshold"):
+            self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")
         self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "null or in 0..1")
         self._check("gradient_norm", self.gradient_norm is None or self.gradient_norm > 0, "null or above 0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,15 @@ NO_CLASS = -1
 NAMES_OF_A_CLASS = (1, 1, 1, 2, 3)
 """How many names a class goes by in a step is drawn from these: users write entries with synonyms, too."""
 
+NUM_NAMES = 1000
+"""Of ImageNet. Labels of a step: the classes, void, then these, which only the teacher gives."""
+
+NAME_NOISE = 1.0
+"""As `word_noise`, of a name that the teacher gave: fence, with a cosine of 0.7 to worm fence, is found by it."""
+
+SAME_FROM = 0.8
+"""An ImageNet name whose cosine with a phrase of a class is this large stands for the class itself."""
+
 UNRELATED_BELOW = 0.5
 """An ImageNet name is a distractor when its cosine with every phrase of the words is below this."""
 
@@ -39,8 +49,29 @@ class StepVocabulary:
     """(T,) int64: label that the entry names, or NO_CLASS."""
     relative_of: Tensor
     """(T,) int64: label that the entry is close to without naming it, or NO_CLASS."""
+    rank: Tensor
+    """(T,) a permutation: of the classes that an image votes for, which are looked at first."""
     shift: Tensor | None
     """(T, C) added to the unit vectors."""
+    name_shift: Tensor
+    """(1000, C) likewise, of the names of ImageNet that `with_names` adds; (0, C) without a teacher, who gives them."""
+
+    def with_names(self, labels: Tensor, void: int) -> StepVocabulary:
+        """The same with those names of ImageNet that these labels (N,) stand for and that were not drawn."""
+        missing = labels[~torch.isin(labels, self.class_of)]
+        names = imagenet_names()
+        count = len(missing)
+        shift, name_shift = self.shift, self.name_shift[missing - void - 1]
+        if shift is None:
+            shift = name_shift.new_zeros(len(self.entries), name_shift.shape[1])
+        return dataclasses.replace(
+            self,
+            entries=(*self.entries, *((names[label - void - 1],) for label in missing.tolist())),
+            class_of=torch.cat([self.class_of, missing]),
+            relative_of=torch.cat([self.relative_of, torch.full_like(missing, NO_CLASS)]),
+            rank=torch.cat([self.rank, len(self.rank) + torch.arange(count, device=missing.device)]),
+            shift=torch.cat([shift, name_shift]),
+        )
 
 
 @dataclass(frozen=True)
@@ -55,6 +86,11 @@ class Words:
     """Phrases of things that are no class, however near their words."""
     held_out: tuple[str, ...]
     """Phrases of classes that are not trained; none of them is a distractor either."""
+
+    @property
+    def phrases_of_classes(self) -> list[str]:
+        """All synonyms, class by class."""
+        return [phrase for phrases in self.synonyms for phrase in phrases]
 
     @classmethod
     def of_classes(cls, entries: Sequence[VocabularyEntry], held_out: Sequence[str]) -> Words:
@@ -93,9 +129,11 @@ class WordSampler:
         """Raises InputError: more distractors than there are words."""
         self._words, self._size = words, embedding_size
         self._noise = recipe.word_noise
+        self._taught_count = NUM_NAMES if recipe.teacher_weight else 0
         self._related_count = min(recipe.distractors // 3, len(words.related))
         self._unrelated_count = min(recipe.distractors // 3, len(words.unrelated))
         self._imagenet_count = recipe.distractors - self._related_count - self._unrelated_count
+        self._names = imagenet_names()
         self._imagenet = _unlike_names(words, tower) if self._imagenet_count else []
         if self._imagenet_count > len(self._imagenet):
             raise InputError(
@@ -107,35 +145,43 @@ class WordSampler:
     @property
     def phrases(self) -> list[str]:
         """Every phrase that a step can draw."""
-        classes = [phrase for phrases in self._words.synonyms for phrase in phrases]
-        return [*classes, *(phrase for phrase, _ in self._words.related), *self._words.unrelated, *self._imagenet]
+        related = [phrase for phrase, _ in self._words.related]
+        names = [self._names[index] for index in self._imagenet]
+        return [*self._words.phrases_of_classes, *related, *self._words.unrelated, *names]
 
     def draw(self, rng: np.random.Generator) -> StepVocabulary:
         """The vocabulary of one step, drawn from `rng`: every process draws the same."""
         words = self._words
         related = [words.related[index] for index in _choose(rng, len(words.related), self._related_count)]
         unrelated = [words.unrelated[index] for index in _choose(rng, len(words.unrelated), self._unrelated_count)]
-        unrelated += [self._imagenet[index] for index in _choose(rng, len(self._imagenet), self._imagenet_count)]
+        drawn = [self._imagenet[index] for index in _choose(rng, len(self._imagenet), self._imagenet_count)]
         counts = rng.choice(NAMES_OF_A_CLASS, len(words.synonyms))
         entries = [
             tuple(names[index] for index in _choose(rng, len(names), min(count, len(names))))
             for names, count in zip(words.synonyms, counts, strict=True)
         ]
-        entries += [(phrase,) for phrase, _ in related] + [(name,) for name in unrelated]
-        classes = len(words.synonyms)
+        entries += [(phrase,) for phrase, _ in related] + [(phrase,) for phrase in unrelated]
+        entries += [(self._names[index],) for index in drawn]
+        classes, others = len(words.synonyms), len(unrelated) + len(drawn)
         return StepVocabulary(
             entries=tuple(entries),
-            class_of=torch.tensor([*range(classes), *[NO_CLASS] * (len(entries) - classes)]),
-            relative_of=torch.tensor(
-                [*[NO_CLASS] * classes, *(label for _, label in related), *[NO_CLASS] * len(unrelated)]
+            class_of=torch.tensor(
+                [
+                    *range(classes),
+                    *[NO_CLASS] * (len(related) + len(unrelated)),
+                    *(classes + 1 + index for index in drawn),
+                ]
             ),
-            shift=self._shift(rng, len(entries)) if self._noise else None,
+            relative_of=torch.tensor([*[NO_CLASS] * classes, *(label for _, label in related), *[NO_CLASS] * others]),
+            rank=torch.from_numpy(rng.permutation(len(entries))),
+            shift=self._shift(rng, len(entries), self._noise) if self._noise else None,
+            name_shift=self._shift(rng, self._taught_count, NAME_NOISE),
         )
 
-    def _shift(self, rng: np.random.Generator, count: int) -> Tensor:
-        """Vectors of length 0 to `word_noise`: words that were never trained lie near those that were."""
+    def _shift(self, rng: np.random.Generator, count: int, noise: float) -> Tensor:
+        """Vectors of length 0 to `noise`: words that were never trained lie near those that were."""
         directions = torch.from_numpy(rng.standard_normal((count, self._size), np.float32))
-        lengths = torch.from_numpy(rng.uniform(0, self._noise, (count, 1)).astype(np.float32))
+        lengths = torch.from_numpy(rng.uniform(0, noise, (count, 1)).astype(np.float32))
         return F.normalize(directions, dim=1) * lengths
 
 
@@ -144,13 +190,21 @@ def _choose(rng: np.random.Generator, of: int, count: int) -> list[int]:
     return [int(index) for index in rng.permutation(of)[:count]]
 
 
-def _unlike_names(words: Words, tower: TextTower) -> list[str]:
-    """ImageNet's names that are unlike every phrase of the words."""
-    phrases = [phrase for names in words.synonyms for phrase in names]
-    phrases += [*(phrase for phrase, _ in words.related), *words.held_out]
-    names = imagenet_names()
-    nearest = (embed_imagenet_names(tower) @ tower.embed(phrases).T).amax(1).tolist()
-    return [name for name, cosine in zip(names, nearest, strict=True) if cosine < UNRELATED_BELOW]
+def other_names(words: Words, tower: TextTower) -> Tensor:
+    """(1000,) bool: which names of ImageNet do not stand for a class that is trained."""
+    return _nearest(words.phrases_of_classes, tower) < SAME_FROM
+
+
+def _unlike_names(words: Words, tower: TextTower) -> list[int]:
+    """Which names of ImageNet are unlike every phrase of the words."""
+    phrases = [*words.phrases_of_classes, *(phrase for phrase, _ in words.related), *words.held_out]
+    unlike: list[int] = (_nearest(phrases, tower) < UNRELATED_BELOW).nonzero()[:, 0].tolist()
+    return unlike
+
+
+def _nearest(phrases: list[str], tower: TextTower) -> Tensor:
+    """(1000,) the largest cosine of each name of ImageNet with any of the phrases."""
+    return (embed_imagenet_names(tower) @ tower.embed(phrases).T).amax(1)
 
 
 def _check_held_out(held_out: Sequence[str], classes: Sequence[str]) -> None:

@@ -86,7 +86,7 @@ def test_the_text_tower_learns_through_the_words_of_a_step(tiny_b: Model) -> Non
     assert base_rates == pytest.approx([2e-6, 2e-4])
     words = Words.of_classes([VocabularyEntry.parse(name) for name in ("car, automobile", "road", "sky")], ())
     sampler = WordSampler(words, recipe, tiny_b.text_tower, 32)
-    objective = Objective(tiny_b, recipe, sampler.phrases, torch.tensor([1.0, 1.0, 1.0, 0.0]), None, Processes())
+    objective = Objective(tiny_b, recipe, sampler.phrases, torch.tensor([1.0, 1.0, 1.0, 0.0]), Processes())
     images, labels = torch.randint(0, 255, (2, 3, 64, 64)), torch.randint(0, 4, (2, 64, 64))
     terms = objective(images, labels, sampler.draw(np.random.default_rng(0)))
     assert terms[0] > 0 and (terms[1:] == 0).all()

@@ -29,7 +29,8 @@ def test_the_published_recipe_is_the_papers(name: str, side: int) -> None:
     assert recipe.model == name and recipe.data == DatasetSource("coco-stuff", "../coco-stuff", ("train",))
     assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.max_classes) == (80_000, 4, 2e-4, 32)
     assert recipe.crop == (side, side) == model_config(name).input_size and recipe.mixed_precision == "fp16"
-    assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == recipe.prototype_weight == 0
+    assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == 0
+    assert recipe.prototype_weight == recipe.teacher_weight == 0
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
@@ -45,6 +46,7 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
         ("splits: [train]", "splits: [train, test]", "the split 'test' is for measuring only"),
         ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
         ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
+        ("candidates: 32", "candidates: 13", r"candidates must be at least max_classes \(14\), got 13"),
         ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),
         ("crop: [288, 288]", "crop: [288]", "crop must be a list of 2, each a whole number"),
         ("crop: [288, 288]", "crop: [288, 290]", "multiples of 32"),

@@ -10,16 +10,15 @@ import pytest
 import torch
 
 from errseg_model import InputError, create_model
+from errseg_model.training.objective import TERMS
+from errseg_model.training.prototypes import imagenet_names
 from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.training.trainer import Trainer
 
 
 def losses(folder: Path) -> dict[int, float]:
     with open(folder / "log.csv", encoding="utf-8") as file:
-        return {
-            int(row["step"]): sum(float(row[term]) for term in ("entropy", "jaccard", "cost", "prototype"))
-            for row in csv.DictReader(file)
-        }
+        return {int(row["step"]): sum(float(row[term]) for term in TERMS) for row in csv.DictReader(file)}
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRecipe, tmp_path: Path) -> None:
@@ -28,7 +27,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRec
     parts = tmp_path / "parts"
     Trainer(recipe, parts).run(until=3)
     with open(parts / "log.csv", "a", encoding="utf-8") as log:
-        log.write("4,9.9,0.1,9,9,9,9\n")  # logged by a run that was cut off before it saved
+        log.write("4,9.9,0.1,9,9,9,9,9\n")  # logged by a run that was cut off before it saved
     again = Trainer(recipe, parts)
     assert again.step == 3
     resumed = again.run()
@@ -41,7 +40,9 @@ def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRec
 
 
 def test_a_few_steps_lower_the_loss_and_move_the_averages(recipe: TrainingRecipe, tmp_path: Path) -> None:
-    plain = dataclasses.replace(recipe, sample_drive=None, distractors=0, word_noise=0.0, prototype_weight=0.0)
+    plain = dataclasses.replace(
+        recipe, sample_drive=None, distractors=0, word_noise=0.0, prototype_weight=0.0, teacher_weight=0.0
+    )
     longer = dataclasses.replace(plain, steps=60, learning_rate=0.003)
     trainer = Trainer(longer, tmp_path)
     before = {name: tensor.clone() for name, tensor in trainer.model.network.state_dict().items()}
@@ -94,3 +95,22 @@ def test_a_damaged_state_is_refused(recipe: TrainingRecipe, tmp_path: Path) -> N
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match=r"state.pt is no state of a training"):
         Trainer(recipe, tmp_path)
+
+
+def test_what_no_label_names_is_trained_by_the_teacher(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    """With void everywhere nothing but the teacher tells what is there."""
+    trainer = Trainer(recipe, tmp_path)
+    images, labels = torch.randint(0, 255, (2, 3, 64, 64)), torch.full((2, 64, 64), 11)
+    unsure, sure = torch.full((2, 1000, 4, 4), 0.001), torch.zeros(2, 1000, 4, 4)
+    sure[:, imagenet_names().index("unicycle")] = 1.0
+    for said, trained in ((unsure, {"prototype", "teacher"}), (sure, set(TERMS))):
+        trainer._objective._teacher.forward = lambda images, said=said: said
+        terms = zip(TERMS, trainer.compute_gradients(images, labels).tolist(), strict=True)
+        assert {term for term, value in terms if value} == trained
+
+
+def test_without_a_teacher_void_stays_void(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    trainer = Trainer(dataclasses.replace(recipe, teacher_weight=0.0), tmp_path)
+    images, labels = torch.randint(0, 255, (2, 3, 64, 64)), torch.full((2, 64, 64), 11)
+    terms = dict(zip(TERMS, trainer.compute_gradients(images, labels).tolist(), strict=True))
+    assert [term for term, value in terms.items() if value] == ["prototype"]

@@ -19,11 +19,11 @@ from errseg_model.datasets.class_lists import packaged
 from errseg_model.text.minilm import MiniLMTextTower
 from errseg_model.training.prototypes import imagenet_names
 from errseg_model.training.recipe import TrainingRecipe
-from errseg_model.training.words import NO_CLASS, Words, WordSampler
+from errseg_model.training.words import NO_CLASS, Words, WordSampler, other_names
 from errseg_model.vocabulary import VocabularyEntry
 
 CONFIG = Path(__file__).parents[3] / "config"
-EVALUATED = ("other", "opened_1", "opened_2", "sealed")
+EVALUATED = [path.stem for path in (CONFIG / "evaluation").glob("camvid_*_words.yaml")]
 TRAINED = CONFIG / "training" / "driving_words.yaml"
 
 
@@ -39,7 +39,7 @@ def keys(phrases: list[str]) -> set[str]:
 def lists() -> dict[str, set[str]]:
     content = yaml.safe_load(TRAINED.read_text())
     found = {
-        name: keys(list(yaml.safe_load((CONFIG / "evaluation" / f"camvid_{name}_words.yaml").read_text()).values()))
+        name: keys(list(yaml.safe_load((CONFIG / "evaluation" / f"{name}.yaml").read_text()).values()))
         for name in EVALUATED
     }
     unrelated = content.pop("unrelated")
@@ -62,11 +62,11 @@ def test_large_vocabularies_are_measured_with_names_that_no_training_heard(lists
 
 def test_no_sealed_word_is_a_class_of_imagenet(lists: dict[str, set[str]]) -> None:
     """The towers' prototypes are trained under those names."""
-    assert not lists["sealed"] & keys(imagenet_names())
+    assert not lists["camvid_sealed_words"] & keys(list(imagenet_names()))
 
 
 def test_a_class_is_no_word_of_evaluation(lists: dict[str, set[str]]) -> None:
-    assert not keys(list(CLASSES)) & (lists["other"] | lists["sealed"])
+    assert not keys(list(CLASSES)) & (lists["camvid_other_words"] | lists["camvid_sealed_words"])
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +82,41 @@ def sampler(recipe: TrainingRecipe, tower: MiniLMTextTower) -> WordSampler:
 
 def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> None:
     first, second = sampler.draw(np.random.default_rng(1)), sampler.draw(np.random.default_rng(2))
-    assert first.class_of.tolist() == [*range(11), *[NO_CLASS] * 20] and len(first.entries) == 31
+    assert first.class_of[:23].tolist() == [*range(11), *[NO_CLASS] * 12] and len(first.entries) == 31
+    assert [entry[0] for entry in first.entries[23:]] == [imagenet_names()[label - 12] for label in first.class_of[23:]]
     assert first.entries[:11] != second.entries[:11]
     assert (first.relative_of[11:17] >= 0).all() and (first.relative_of == NO_CLASS).sum() == 25
     unrelated = set(Words.read(TRAINED, CLASSES, ()).unrelated)
     assert [entry[0] in unrelated for entry in first.entries[17:]] == [True] * 6 + [False] * 8
     again = sampler.draw(np.random.default_rng(1))
-    assert again.entries == first.entries
+    assert again.entries == first.entries and torch.equal(again.rank, first.rank)
+    assert sorted(first.rank.tolist()) == list(range(31)) and not torch.equal(first.rank, second.rank)
     assert first.shift is not None and again.shift is not None and torch.equal(again.shift, first.shift)
     assert first.shift.norm(dim=1).max() <= 0.3 and first.shift.norm(dim=1).max() > 0.2
+    assert first.name_shift.shape == (1000, 384) and 0.9 < first.name_shift.norm(dim=1).max() <= 1
     assert {phrase for entry in first.entries for phrase in entry} <= set(sampler.phrases)
+
+
+def test_names_that_were_not_drawn_are_added(sampler: WordSampler) -> None:
+    drawn = sampler.draw(np.random.default_rng(1))
+    void, unicycle = 11, imagenet_names().index("unicycle")
+    known = drawn.class_of[-1]
+    assert void + 1 + unicycle not in drawn.class_of
+    more = drawn.with_names(torch.tensor([known, void + 1 + unicycle]), void)
+    assert more.entries == (*drawn.entries, ("unicycle",))
+    assert more.class_of.tolist() == [*drawn.class_of.tolist(), void + 1 + unicycle]
+    assert more.relative_of.tolist() == [*drawn.relative_of.tolist(), NO_CLASS]
+    assert more.rank.tolist() == [*drawn.rank.tolist(), 31]
+    assert more.shift is not None and drawn.shift is not None
+    assert torch.equal(more.shift[:31], drawn.shift) and torch.equal(more.shift[31], drawn.name_shift[unicycle])
+    plain = dataclasses.replace(drawn, shift=None).with_names(torch.tensor([void + 1 + unicycle]), void)
+    assert plain.shift is not None and (plain.shift[:31] == 0).all() and torch.equal(plain.shift[31], more.shift[31])
+
+
+def test_a_name_that_stands_for_a_class_is_no_other_name(tower: MiniLMTextTower) -> None:
+    names, others = imagenet_names(), other_names(Words.read(TRAINED, CLASSES, ("fence",)), tower)
+    assert not others[[names.index(name) for name in ("minivan", "cab", "pole", "church")]].any()
+    assert others[[names.index(name) for name in ("picket fence", "unicycle", "tabby")]].all()
 
 
 def test_words_of_held_out_classes_are_never_drawn(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
