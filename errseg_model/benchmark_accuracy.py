@@ -15,7 +15,7 @@ import numpy as np
 from errseg_model.accuracy import Accuracy, crowded, measure
 from errseg_model.camvid_benchmark import run
 from errseg_model.cli.files import write_json
-from errseg_model.cli.options import load_segmenter
+from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.datasets.class_lists import packaged
 from errseg_model.evaluation import read_renaming, rename
@@ -37,14 +37,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _measure(arguments: argparse.Namespace) -> str:
     dataset = create_dataset("camvid", arguments.root, arguments.split)
-    segmenter = load_segmenter(arguments)
+    segmenter = model_choice(arguments).load()
     names = dataset.vocabulary
     vocabularies = {"CamVid's names": names}
-    for words in ("other", "opened_1", "opened_2", "sealed"):
-        if words != "sealed" or arguments.sealed:
-            vocabularies[f"{words.replace('_', ' ')} words"] = rename(
-                names, read_renaming(WORDS / f"camvid_{words}_words.yaml")
-            )
+    opened = sorted(WORDS.glob("camvid_opened_*_words.yaml"))
+    sealed = [WORDS / "camvid_sealed_words.yaml"] if arguments.sealed else []
+    for file in (WORDS / "camvid_other_words.yaml", *opened, *sealed):
+        title = file.stem.removeprefix("camvid_").replace("_", " ")
+        vocabularies[title] = rename(names, read_renaming(file))
     same = [name for row in read_yaml(WORDS / "camvid_same_things.yaml") for name in row]
     for size, lists in CROWDS.items():
         vocabularies[f"{size} names"] = crowded(names, [packaged(x)(Path()).vocabulary for x in lists], same, size)
