@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -94,6 +95,10 @@ class _Signals:
         self.ignore()
         if not self.clean_end:
             _leave(0)
+        # The exception may break off a constructor of rclpy's. What that leaves behind would complain: a destructor
+        # that finds nothing, a coroutine that was never awaited.
+        sys.unraisablehook = lambda unraisable: None
+        warnings.simplefilter("ignore")
         raise KeyboardInterrupt
 
     def _watch(self, reader: int) -> None:

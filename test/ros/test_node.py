@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +63,35 @@ def test_a_signal_ends_it_although_an_image_and_new_names_are_being_computed(
         status, _ = node.end(number)
         assert (status, "Traceback" in node.log()) == (0, False), node.log()
         assert time.monotonic() - start < END_SECONDS
+
+
+def test_a_signal_in_a_constructor_leaves_nothing_to_complain_about() -> None:
+    # As in rclpy's Task, which holds a coroutine, and whose destructor reads what its constructor had no time to set.
+    broken_off = """
+import signal
+from errseg_ros.node import _Signals
+
+async def handler():
+    pass
+
+class Task:
+    def __init__(self):
+        self.coroutine = handler()
+        signal.raise_signal(signal.SIGINT)
+        self.exception = None
+
+    def __del__(self):
+        self.exception
+
+signals = _Signals()
+signals.clean_end = True
+try:
+    Task()
+except KeyboardInterrupt:
+    print("ended")
+"""
+    done = subprocess.run([sys.executable, "-c", broken_off], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("ended\n", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])

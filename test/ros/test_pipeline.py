@@ -157,7 +157,8 @@ def test_images_that_wait_together_are_one_batch_and_get_the_answers_they_would_
     for camera, result in answers[1:]:
         alone = segmenter(images[camera])
         assert result.mask.shape == images[camera].shape[:2]
-        assert np.abs(result.logits - alone.logits).max() < 1e-4
+        difference = float(np.abs(result.logits - alone.logits).max())
+        assert difference < 1e-3  # float32, summed in another order
         assert (result.mask == alone.mask).mean() > 0.999
 
 
