@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]  # Humble has it nowhere else
 from rclpy.lifecycle import LifecycleNode, LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
@@ -24,6 +25,7 @@ from errseg_ros import qos
 from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
 from errseg_ros.parameters import Parameters, Values
 from errseg_ros.pipeline import Pipeline
+from errseg_ros.transitions import Transitions
 from errseg_ros.vocabulary_server import History
 
 
@@ -45,7 +47,15 @@ class SegmentationNode(LifecycleNode):
         # Not LifecycleNode's own: it puts its services behind those of the parameters, one at a time, so that
         # nobody could ask for the state while the model is loaded or names are encoded.
         Node.__init__(self, "errseg")
-        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
+        self._transitions = Transitions()
+        LifecycleNodeMixin.__init__(self, callback_group=self._transitions)
+        try:
+            self._prepare()
+        except Exception:
+            self.destroy_node()
+            raise
+
+    def _prepare(self) -> None:
         self._configuration = Parameters(self)
         self._values = self._configuration.values  # what is to be in force; the parameters follow
         self._source = self._values.vocabulary_file or self._parameter_source
@@ -79,13 +89,21 @@ class SegmentationNode(LifecycleNode):
             return
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise InputError(self._fault)
+            with self._transitions.running() as begun:
+                if begun and trigger() != TransitionCallbackReturn.SUCCESS:
+                    raise InputError(self._fault)
         self._starting = False
 
     def stop(self, timeout: float) -> bool:
-        """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
-        return self._pipeline is None or self._pipeline.stop(timeout)
+        """Compute no further image and change nothing more: for the time before `destroy_node`.
+
+        Returns whether all that was in work ended within `timeout` seconds.
+        """
+        end = time.monotonic() + timeout
+        pipeline = self._pipeline
+        stopped = pipeline is None or pipeline.stop(timeout)
+        stopped &= self._transitions.close(max(0.0, end - time.monotonic()))
+        return stopped & self._changing.acquire(timeout=max(0.0, end - time.monotonic()))
 
     def destroy_node(self) -> None:
         """Leave the middleware for good, as `Node.destroy_node` does."""
@@ -127,6 +145,11 @@ class SegmentationNode(LifecycleNode):
 
     def _transition(self, name: str, goal: str, act: Callable[[], None]) -> TransitionCallbackReturn:
         """rclpy swallows exceptions of transitions: this tells them."""
+        result = self._attempt(name, goal, act)
+        self._transitions.pass_checkpoint()
+        return result
+
+    def _attempt(self, name: str, goal: str, act: Callable[[], None]) -> TransitionCallbackReturn:
         try:
             act()
             self._state, self._fault = goal, ""

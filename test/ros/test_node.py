@@ -65,33 +65,36 @@ def test_a_signal_ends_it_although_an_image_and_new_names_are_being_computed(
         assert time.monotonic() - start < END_SECONDS
 
 
-def test_a_signal_in_a_constructor_leaves_nothing_to_complain_about() -> None:
-    # As in rclpy's Task, which holds a coroutine, and whose destructor reads what its constructor had no time to set.
-    broken_off = """
-import signal
-from errseg_ros.node import _Signals
+def test_a_model_that_is_loaded_after_the_end_does_not_crash_the_process() -> None:
+    # rclpy's state machine reads memory that `destroy_node` has freed when a transition goes on after it.
+    end_while_loading = """
+import threading
 
-async def handler():
-    pass
+import rclpy
 
-class Task:
-    def __init__(self):
-        self.coroutine = handler()
-        signal.raise_signal(signal.SIGINT)
-        self.exception = None
+from errseg_ros import segmentation_node
 
-    def __del__(self):
-        self.exception
+loading, loaded = threading.Event(), threading.Event()
 
-signals = _Signals()
-signals.clean_end = True
-try:
-    Task()
-except KeyboardInterrupt:
-    print("ended")
+def load(values):
+    loading.set()
+    loaded.wait()
+    raise RuntimeError("too late")
+
+segmentation_node._load = load
+rclpy.init()
+node = segmentation_node.SegmentationNode()
+thread = threading.Thread(target=node.autostart, daemon=True)
+thread.start()
+loading.wait()
+stopped = node.stop(0.1)
+node.destroy_node()
+loaded.set()
+thread.join(1)
+print("stopped" if stopped else "still loading")
 """
-    done = subprocess.run([sys.executable, "-c", broken_off], capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("ended\n", "")
+    done = subprocess.run([sys.executable, "-c", end_while_loading], capture_output=True, text=True, timeout=90)
+    assert (done.returncode, done.stdout) == (0, "still loading\n"), done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -107,3 +110,15 @@ def test_its_end_leaves_no_shared_memory_behind(
         status, _ = node.end(number)
         assert status == 0
         assert not [segment for segment in segments if segment.exists()]
+
+
+def test_a_start_that_fails_leaves_no_shared_memory_behind(
+    running_node: Any, ros_environment: dict[str, str], tmp_path: Path
+) -> None:
+    def segments() -> set[str]:
+        return {path.name for path in Path("/dev/shm").iterdir() if re.fullmatch("fastdds_[0-9a-f]+", path.name)}
+
+    before = segments()
+    with running_node(ros_environment, tmp_path, "-p", "vocabulary:=[road, Road]") as node:
+        assert node.process.wait(90) == 1
+    assert segments() <= before
