@@ -34,7 +34,7 @@ class Objective(nn.Module):
     std: Tensor
     prototypes: Tensor
     names: Tensor
-    other_names: Tensor
+    others: Tensor
 
     def __init__(
         self,
@@ -44,7 +44,6 @@ class Objective(nn.Module):
         class_weights: Tensor,
         processes: Processes,
         imagenet: ImageNetKnowledge | None = None,
-        other_names: Tensor | None = None,
     ) -> None:
         """Which parameters learn must be decided before.
 
@@ -55,7 +54,6 @@ class Objective(nn.Module):
             class_weights: (classes + 1,) weight of a pixel by its label, void's last.
             processes: that share the batch.
             imagenet: what the weights of ImageNet know, where the recipe starts from them.
-            other_names: (1000,) bool beside it, which of ImageNet's names do not stand for a class.
         """
         super().__init__()
         self.network, self.text_tower = model.network, model.text_tower
@@ -71,8 +69,8 @@ class Objective(nn.Module):
         # What the teacher names is as rare as the rarest class.
         weights = torch.cat([class_weights, class_weights.amax().expand(NUM_NAMES)])
         constants = {"known": known, "class_weights": weights, "mean": mean, "std": std}
-        if imagenet is not None and other_names is not None:
-            constants |= {"prototypes": imagenet.prototypes, "names": imagenet.names, "other_names": other_names}
+        if imagenet is not None:
+            constants |= {"prototypes": imagenet.prototypes, "names": imagenet.names, "others": imagenet.others}
         for name, constant in constants.items():
             self.register_buffer(name, constant, persistent=False)
 
@@ -82,7 +80,7 @@ class Objective(nn.Module):
         pixels = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         said = None if self._teacher is None else self._teacher(pixels)
         if said is not None:
-            labels = name_void(labels, said, self._void, self.other_names, recipe.teacher_threshold)
+            labels = name_void(labels, said, self._void, self.others, recipe.teacher_threshold)
             vocabulary = vocabulary.with_names(self._names_in(labels), self._void)
         seen = labels.new_zeros(len(labels), len(weights), dtype=torch.bool)
         seen.scatter_(1, labels.flatten(1), True)

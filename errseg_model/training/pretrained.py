@@ -17,10 +17,16 @@ from errseg_model.training.prototypes import (
 )
 from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.training.teacher import ImageNetTeacher
+from errseg_model.training.words import Words, other_names
 
 
-def load_start(model: Model, recipe: TrainingRecipe) -> ImageNetKnowledge | None:
+def load_start(model: Model, recipe: TrainingRecipe, words: Words) -> ImageNetKnowledge | None:
     """Give a new model the weights that the recipe starts from.
+
+    Args:
+        model: with random weights.
+        recipe: of the training.
+        words: what the classes that are trained are called.
 
     Returns:
         What ImageNet's weights know, where the recipe starts from them.
@@ -37,7 +43,9 @@ def load_start(model: Model, recipe: TrainingRecipe) -> ImageNetKnowledge | None
             rows, bias = load_imagenet_weights(tower)
             names = embed_imagenet_names(model.text_tower)
             start_projection(tower, rows, names)
-            knowledge = ImageNetKnowledge(rows, names, ImageNetTeacher(tower, rows, bias))
+            knowledge = ImageNetKnowledge(
+                rows, names, other_names(words, model.text_tower), ImageNetTeacher(tower, rows, bias)
+            )
     elif recipe.pretrained is not None:
         load_clip(model, recipe.pretrained)
     for name in ("prototype_weight", "teacher_weight"):

@@ -33,6 +33,8 @@ class ImageNetKnowledge:
     """(1000, F) rows of the classifier."""
     names: Tensor
     """(1000, C) unit embeddings of the names of its classes."""
+    others: Tensor
+    """(1000,) bool: which of them do not stand for a class that is trained."""
     teacher: ImageNetTeacher
 
 

@@ -28,7 +28,7 @@ from errseg_model.training.parameters import create_optimizer, named_parameters
 from errseg_model.training.pretrained import load_start
 from errseg_model.training.recipe import TrainingRecipe
 from errseg_model.training.samples import StepBatches, TrainingCrops
-from errseg_model.training.words import StepVocabulary, Words, WordSampler, other_names
+from errseg_model.training.words import StepVocabulary, Words, WordSampler
 
 LOG_EVERY = 10
 
@@ -57,7 +57,7 @@ class Trainer:
             else Words.read(recipe.words, [entry.name for entry in entries], recipe.held_out)
         )
         self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
-        imagenet = load_start(self.model, recipe)
+        imagenet = load_start(self.model, recipe, words)
         self._optimizer = create_optimizer(self.model, recipe)
         self._learning = {name: p for name, p in named_parameters(self.model) if p.requires_grad}
         show = self._accelerator.is_main_process
@@ -68,7 +68,6 @@ class Trainer:
             self._crops.class_weights(show),
             Processes(self._accelerator.num_processes, self._sum, self._max),
             imagenet,
-            None if imagenet is None else other_names(words, self.model.text_tower),
         )
         self._objective, self._prepared = self._accelerator.prepare(objective, self._optimizer)
         self._averages = {name: p.detach().clone() for name, p in self._learning.items()} if recipe.ema_decay else {}
