@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,10 @@ import pytest
 from errseg_ros.demo.isolation import own_domain
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts what runs in its background so, and programs under test would be started the same way.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

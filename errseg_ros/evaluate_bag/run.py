@@ -26,14 +26,18 @@ SAVE_SECONDS = 20.0
 
 
 class Interrupt(AbstractContextManager["Interrupt"]):
-    """SIGINT and SIGTERM end the work after the image in hand; a second one ends it at once."""
+    """SIGINT and SIGTERM end the work after the image in hand; a second one ends it at once.
+
+    One that the process was started without, as a shell does with Ctrl-C for what runs in its background, stays so.
+    """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         """The one that came."""
 
     def __enter__(self) -> Interrupt:
-        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        taken = (n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) != signal.SIG_IGN)
+        self._before = {number: signal.signal(number, self._take) for number in taken}
         return self
 
     def __exit__(

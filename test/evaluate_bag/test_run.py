@@ -105,13 +105,24 @@ def test_interrupt_before_the_first_image_leaves_nothing(bags: list[Path], setti
 
 
 def test_second_interrupt_ends_at_once() -> None:
-    before = signal.getsignal(signal.SIGINT)  # a shell starts what runs in its background without
+    before = signal.getsignal(signal.SIGTERM)
     with Interrupt() as interrupt:
         os.kill(os.getpid(), signal.SIGTERM)
         assert interrupt.signal == signal.SIGTERM
         with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_a_signal_that_it_was_started_without_stays_ignored(ignored: bool) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+    try:
+        with Interrupt() as interrupt:
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            assert interrupt.signal == (None if ignored else signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_state_is_saved_while_a_bag_is_evaluated(
