@@ -73,6 +73,7 @@ class TrainingRecipe:
     max_classes: int
     candidates: int
     distractors: int
+    compounds: int
     word_noise: float
     entropy_weight: float
     class_weight: tuple[float, float] | None
@@ -91,8 +92,9 @@ class TrainingRecipe:
         for name in ("steps", "batch_size", "save_every", "max_classes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
         self._check("candidates", self.candidates >= self.max_classes, f"at least max_classes ({self.max_classes})")
-        for name in ("warmup_steps", "distractors", "seed", "word_noise", "weight_decay", "aspect_jitter"):
+        for name in ("warmup_steps", "distractors", "compounds", "seed", "word_noise", "weight_decay", "aspect_jitter"):
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("compounds", self.compounds == 0 or self.distractors > 0, "0 without distractors")
         for name in ("learning_rate", "entropy_weight"):
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("scale", 0 < self.scale[0] <= self.scale[1], "a lower and an upper bound above 0")

@@ -133,6 +133,7 @@ class WordSampler:
         self._related_count = min(recipe.distractors // 3, len(words.related))
         self._unrelated_count = min(recipe.distractors // 3, len(words.unrelated))
         self._imagenet_count = recipe.distractors - self._related_count - self._unrelated_count
+        self._compound_count = recipe.compounds
         self._names = imagenet_names()
         self._imagenet = _unlike_names(words, tower) if self._imagenet_count else []
         if self._imagenet_count > len(self._imagenet):
@@ -160,19 +161,25 @@ class WordSampler:
             tuple(names[index] for index in _choose(rng, len(names), min(count, len(names))))
             for names, count in zip(words.synonyms, counts, strict=True)
         ]
-        entries += [(phrase,) for phrase, _ in related] + [(phrase,) for phrase in unrelated]
-        entries += [(self._names[index],) for index in drawn]
-        classes, others = len(words.synonyms), len(unrelated) + len(drawn)
+        others = [(phrase,) for phrase in (*unrelated, *(self._names[index] for index in drawn))]
+        # Half a class and half something else, as building materials are: near it, and not it.
+        halves = [
+            (int(rng.integers(len(entries))), int(rng.integers(len(others)))) for _ in range(self._compound_count)
+        ]
+        compounds = [(entries[label][0], *others[other]) for label, other in halves]
+        near = [*(label for _, label in related), *(label for label, _ in halves)]
+        classes = len(entries)
+        entries += [*((phrase,) for phrase, _ in related), *compounds, *others]
         return StepVocabulary(
             entries=tuple(entries),
             class_of=torch.tensor(
                 [
                     *range(classes),
-                    *[NO_CLASS] * (len(related) + len(unrelated)),
+                    *[NO_CLASS] * (len(near) + len(unrelated)),
                     *(classes + 1 + index for index in drawn),
                 ]
             ),
-            relative_of=torch.tensor([*[NO_CLASS] * classes, *(label for _, label in related), *[NO_CLASS] * others]),
+            relative_of=torch.tensor([*[NO_CLASS] * classes, *near, *[NO_CLASS] * len(others)]),
             rank=torch.from_numpy(rng.permutation(len(entries))),
             shift=self._shift(rng, len(entries), self._noise) if self._noise else None,
             name_shift=self._shift(rng, self._taught_count, NAME_NOISE),

@@ -47,6 +47,8 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
         ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
         ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
         ("candidates: 32", "candidates: 13", r"candidates must be at least max_classes \(14\), got 13"),
+        ("compounds: 11", "compounds: -1", "compounds must be 0 or more, got -1"),
+        ("distractors: 240", "distractors: 0", "compounds must be 0 without distractors, got 11"),
         ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),
         ("crop: [288, 288]", "crop: [288]", "crop must be a list of 2, each a whole number"),
         ("crop: [288, 288]", "crop: [288, 290]", "multiples of 32"),

@@ -41,7 +41,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRec
 
 def test_a_few_steps_lower_the_loss_and_move_the_averages(recipe: TrainingRecipe, tmp_path: Path) -> None:
     plain = dataclasses.replace(
-        recipe, sample_drive=None, distractors=0, word_noise=0.0, prototype_weight=0.0, teacher_weight=0.0
+        recipe, sample_drive=None, distractors=0, compounds=0, word_noise=0.0, prototype_weight=0.0, teacher_weight=0.0
     )
     longer = dataclasses.replace(plain, steps=60, learning_rate=0.003)
     trainer = Trainer(longer, tmp_path)

@@ -76,7 +76,7 @@ def tower() -> MiniLMTextTower:
 
 @pytest.fixture
 def sampler(recipe: TrainingRecipe, tower: MiniLMTextTower) -> WordSampler:
-    few = dataclasses.replace(recipe, distractors=20, word_noise=0.3)
+    few = dataclasses.replace(recipe, distractors=20, compounds=0, word_noise=0.3)
     return WordSampler(Words.read(TRAINED, CLASSES, ()), few, tower, 384)
 
 
@@ -95,6 +95,20 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     assert first.shift.norm(dim=1).max() <= 0.3 and first.shift.norm(dim=1).max() > 0.2
     assert first.name_shift.shape == (1000, 384) and 0.9 < first.name_shift.norm(dim=1).max() <= 1
     assert {phrase for entry in first.entries for phrase in entry} <= set(sampler.phrases)
+
+
+def test_compounds_are_half_a_class_and_near_it(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    mixed = dataclasses.replace(recipe, distractors=20, compounds=4, word_noise=0.3)
+    drawn = WordSampler(Words.read(TRAINED, CLASSES, ()), mixed, tower, 384).draw(np.random.default_rng(1))
+    classes, compounds, others = drawn.entries[:11], drawn.entries[17:21], drawn.entries[21:]
+    assert len(drawn.entries) == len(drawn.rank) == len(drawn.class_of) == len(drawn.relative_of) == 35
+    assert drawn.class_of[11:27].tolist() == [NO_CLASS] * 16 and (drawn.class_of[27:] > 11).all()
+    near = drawn.relative_of[17:21].tolist()
+    assert [
+        (classes[label][0], *half) for label, half in zip(near, (entry[1:] for entry in compounds), strict=True)
+    ] == [*compounds]
+    assert all(compound[1:] in others for compound in compounds)
+    assert drawn.relative_of[21:].tolist() == [NO_CLASS] * 14
 
 
 def test_names_that_were_not_drawn_are_added(sampler: WordSampler) -> None:
