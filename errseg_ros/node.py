@@ -81,15 +81,14 @@ class _RosThread(threading.Thread):
         self._done = done
         self._ending = False
         self._visible = False  # whether there may be something that other nodes see
-        self._node: SegmentationNode | None = None
-        self._executor: Executor | None = None
+        self._made: tuple[SegmentationNode, Executor] | None = None
 
     def run(self) -> None:
         """Until the node could not start, or `end`."""
         try:
-            self._create()
-            self._autostart()
-            self._spin()
+            node, executor = self._made = self._create()
+            _autostart(node)
+            self._spin(node, executor)
         except Exception as error:
             if self._ending:
                 return  # what was broken off is no news
@@ -103,11 +102,11 @@ class _RosThread(threading.Thread):
     def end(self) -> None:
         """Leave the middleware. On the main thread."""
         self._ending = True
-        if self._visible and self._node is None:
+        if self._visible and self._made is None:
             self.join(STOP_SECONDS)
-        node, executor = self._node, self._executor
-        if node is None or executor is None:
+        if self._made is None:
             return
+        node, executor = self._made
         executor.create_task(lambda: None)  # ends a wait
         stopped = node.stop(STOP_SECONDS)
         self.join(JOIN_SECONDS)
@@ -115,7 +114,7 @@ class _RosThread(threading.Thread):
             _be_silent()
         node.destroy_node()  # tells other nodes; without it they wait for this one to time out
 
-    def _create(self) -> None:
+    def _create(self) -> tuple[SegmentationNode, Executor]:
         import rclpy
         from rclpy.exceptions import ParameterException
         from rclpy.executors import MultiThreadedExecutor
@@ -136,29 +135,27 @@ class _RosThread(threading.Thread):
             node = SegmentationNode()
         except (InputError, ParameterException) as error:  # the latter: rclpy's own, such as use_sim_time
             raise _StartError(str(error)) from None
-        self._executor = MultiThreadedExecutor(THREADS)
-        self._executor.add_node(node)
-        self._node = node
+        executor = MultiThreadedExecutor(THREADS)
+        executor.add_node(node)
+        return node, executor
 
-    def _autostart(self) -> None:
-        from errseg_model.errors import InputError
-
-        assert self._node is not None
-        try:
-            self._node.autostart()
-        except InputError as error:
-            raise _StartError(str(error)) from None
-
-    def _spin(self) -> None:
+    def _spin(self, node: SegmentationNode, executor: Executor) -> None:
         """A callback that fails ends an executor's spin, such as rclpy's own on a request with an unknown type."""
-        assert self._node is not None and self._executor is not None
-        node = self._node
         faults = FaultLog(lambda text: node.get_logger().error(text))
         while not self._ending:
             try:
-                self._executor.spin_once()
+                executor.spin_once()
             except Exception as error:
                 faults.report(f"a request or an event was not handled: {type(error).__name__}: {error}")
+
+
+def _autostart(node: SegmentationNode) -> None:
+    from errseg_model.errors import InputError
+
+    try:
+        node.autostart()
+    except InputError as error:
+        raise _StartError(str(error)) from None
 
 
 def _fatal(text: str) -> None:

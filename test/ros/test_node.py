@@ -65,7 +65,7 @@ def test_a_signal_ends_it_although_an_image_and_new_names_are_being_computed(
         assert time.monotonic() - start < END_SECONDS
 
 
-def test_a_model_that_is_loaded_after_the_end_does_not_crash_the_process() -> None:
+def test_a_model_that_is_loaded_after_the_end_does_not_crash_the_process(ros_environment: dict[str, str]) -> None:
     # rclpy's state machine reads memory that `destroy_node` has freed when a transition goes on after it.
     end_while_loading = """
 import threading
@@ -93,7 +93,9 @@ loaded.set()
 thread.join(1)
 print("stopped" if stopped else "still loading")
 """
-    done = subprocess.run([sys.executable, "-c", end_while_loading], capture_output=True, text=True, timeout=90)
+    done = subprocess.run(
+        [sys.executable, "-c", end_while_loading], env=ros_environment, capture_output=True, text=True, timeout=90
+    )
     assert (done.returncode, done.stdout) == (0, "still loading\n"), done.stderr
 
 
