@@ -16,10 +16,12 @@ from rclpy.signals import SignalHandlerOptions
 from vision_msgs.msg import LabelInfo
 
 from errseg_ros import qos
+from errseg_ros.demo.frames import SECOND
 from errseg_ros.demo.node_process import NodeProcess
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 120.0
+_ASK_AGAIN_SECONDS = 20.0  # a reply is lost where the node has not yet discovered who asked
 _QUEUE = 50  # answers that may wait here
 
 
@@ -91,9 +93,16 @@ class Client:
         return Request(self._parameters.call_async(SetParametersAtomically.Request(parameters=messages)))
 
     def change_and_wait(self, parameters: Mapping[str, Any]) -> Request:
-        """Ask for a change and wait for the reply. Raises NodeError when it is refused."""
-        request = self.change(parameters)
-        self.wait(lambda: request.replied_ns is not None, ANSWER_SECONDS, "the parameter service has not replied")
+        """Ask for a change, again where no reply comes. Returns the request that got one; NodeError when refused."""
+        requests = [self.change(parameters)]
+
+        def replied() -> bool:
+            if time.time_ns() - requests[-1].asked_ns > _ASK_AGAIN_SECONDS * SECOND:
+                requests.append(self.change(parameters))
+            return any(request.replied_ns is not None for request in requests)
+
+        self.wait(replied, ANSWER_SECONDS, "the parameter service has not replied")
+        request = next(request for request in requests if request.replied_ns is not None)
         if request.problem:
             raise self.watch.error(f"errseg_node refused a change: {request.problem}")
         return request

@@ -7,16 +7,22 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.serialization import deserialize_message
+from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from errseg_ros.benchmark_node.changes import Flow, Replies
+from errseg_ros.benchmark_node.client import Client, Request
 from errseg_ros.benchmark_node.judging import (
     LATE_CHANGE,
     UNSTABLE_ID,
@@ -35,6 +41,7 @@ from errseg_ros.benchmark_node.overhead import STAGES, Overhead
 from errseg_ros.benchmark_node.resources import sample
 from errseg_ros.benchmark_node.traffic import SerializedImage
 from errseg_ros.benchmark_node.words import KNOWN, NEW
+from errseg_ros.demo.node_process import NodeProcess
 from errseg_ros.image_messages import image_message
 
 OLD, NEWER = Words(("road", "sky"), 0.0), Words(("car", "tree"), 0.5)
@@ -150,6 +157,34 @@ def test_wrong_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
+
+
+class Watch:
+    """Stands for a node's process that runs."""
+
+    def check(self) -> None:
+        pass
+
+
+def test_a_change_whose_reply_is_lost_is_asked_for_again(
+    ros_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", ros_environment["ROS_DOMAIN_ID"])
+    monkeypatch.setattr("errseg_ros.benchmark_node.client._ASK_AGAIN_SECONDS", 0.2)
+    lost, replied = Future(), Future()
+    with Client(cast(NodeProcess, Watch())) as client:
+        asked: list[Request] = []
+
+        def change(parameters: Mapping[str, Any]) -> Request:
+            asked.append(Request(replied if asked else lost))
+            if len(asked) == 2:
+                replied.set_result(SetParametersAtomically.Response(result=SetParametersResult(successful=True)))
+            return asked[-1]
+
+        monkeypatch.setattr(client, "change", change)
+        request = client.change_and_wait({"vocabulary": ["road"]})
+    assert asked[0].replied_ns is None and request is asked[1]
+    assert request.asked_ns - asked[0].asked_ns >= 0.2e9
 
 
 def test_all_parts_run_over_the_real_middleware(ros_environment: dict[str, str], tmp_path: Path) -> None:
