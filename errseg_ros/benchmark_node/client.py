@@ -21,7 +21,7 @@ from errseg_ros.demo.node_process import NodeProcess
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 120.0
-_ASK_AGAIN_SECONDS = 20.0  # a reply is lost where the node has not yet discovered who asked
+_ASK_AGAIN_SECONDS = 2.0
 _QUEUE = 50  # answers that may wait here
 
 
@@ -93,27 +93,29 @@ class Client:
         return Request(self._parameters.call_async(SetParametersAtomically.Request(parameters=messages)))
 
     def change_and_wait(self, parameters: Mapping[str, Any]) -> Request:
-        """Ask for a change, again where no reply comes. Returns the request that got one; NodeError when refused."""
-        requests = [self.change(parameters)]
-
-        def replied() -> bool:
-            if time.time_ns() - requests[-1].asked_ns > _ASK_AGAIN_SECONDS * SECOND:
-                requests.append(self.change(parameters))
-            return any(request.replied_ns is not None for request in requests)
-
-        self.wait(replied, ANSWER_SECONDS, "the parameter service has not replied")
-        request = next(request for request in requests if request.replied_ns is not None)
+        """Ask for a change and wait for the reply. Raises NodeError when it is refused."""
+        request = self.change(parameters)
+        self.wait(lambda: request.replied_ns is not None, ANSWER_SECONDS, "the parameter service has not replied")
         if request.problem:
             raise self.watch.error(f"errseg_node refused a change: {request.problem}")
         return request
 
     def wait_until_ready(self) -> None:
-        """Wait for the node's labels and its parameter service."""
+        """Wait for the node's labels, and until its parameter service replies."""
         self.wait(
             lambda: self._has_labels and self._parameters.service_is_ready(),
             START_SECONDS,
             "errseg_node has not published its label_info",
         )
+        # DDS drops a reply where the node has not yet discovered who asked, and a service cannot tell: ask for nothing.
+        requests = [self.change({})]
+
+        def replied() -> bool:
+            if time.time_ns() - requests[-1].asked_ns > _ASK_AGAIN_SECONDS * SECOND:
+                requests.append(self.change({}))
+            return any(request.replied_ns is not None for request in requests)
+
+        self.wait(replied, ANSWER_SECONDS, "the parameter service has not replied")
 
     def wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
         """Spin until `done`. Raises NodeError with `what` when that takes too long, or when the node ends."""
