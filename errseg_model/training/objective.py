@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errseg_model.factory import Model
-from errseg_model.network.crm import select_classes
+from errseg_model.network.crm import class_counts
 from errseg_model.network.errseg import segment_batch
 from errseg_model.network.hsm import CostMaps
 from errseg_model.network.image_tower import EfficientNetLiteTower
@@ -88,7 +88,7 @@ class Objective(nn.Module):
         present = seen[:, classes.clamp(min=0)] & (classes >= 0)
         # The reduction of every process keeps as many classes as that of one process with the whole batch would.
         kept = max(recipe.max_classes, int(self._processes.max(present.sum(1).max())))
-        draw = partial(self._draw, present=present, rank=vocabulary.rank, count=kept)
+        draw = partial(self._draw, present=present, uniform=vocabulary.uniform, count=kept)
         text = self.embed(vocabulary)
         if said is not None:
             text = torch.cat([text, self.names])  # for the cost maps alone
@@ -109,13 +109,10 @@ class Objective(nn.Module):
             ]
         return torch.stack(terms)
 
-    def _draw(self, cost: Tensor, present: Tensor, rank: Tensor, count: int) -> Tensor:
-        """The channel reduction of a step: of all that an image votes for `count` classes (B, count), by `rank`.
-
-        Where only the classes with the most votes were looked at, those with few would never learn to stay low.
-        """
-        candidates = select_classes(cost[:, : len(rank)], max(self._recipe.candidates, count), present)
-        return draw_classes(candidates, present, rank, count)
+    def _draw(self, cost: Tensor, present: Tensor, uniform: Tensor, count: int) -> Tensor:
+        """The channel reduction of a step: of the classes that an image votes for `count` (B, count)."""
+        votes = class_counts(cost[:, : len(uniform)])
+        return draw_classes(votes, present, uniform, max(self._recipe.candidates, count), count)
 
     def embed(self, vocabulary: StepVocabulary) -> Tensor:
         """(T, C) unit vectors of the vocabulary's entries, with gradients where the text tower learns."""
@@ -150,17 +147,24 @@ def _split(maps: CostMaps, count: int) -> tuple[CostMaps, CostMaps]:
     return CostMaps(fine[:, :count], coarse[:, :count]), CostMaps(fine[:, count:], coarse[:, count:])
 
 
-def draw_classes(candidates: Tensor, present: Tensor, rank: Tensor, count: int) -> Tensor:
-    """Of the candidates those that are present, then those of the lowest rank.
+def draw_classes(votes: Tensor, present: Tensor, uniform: Tensor, candidates: int, count: int) -> Tensor:
+    """Of the classes with the most votes those that are present, and others: at place n with a weight of 1 / sqrt(n).
+
+    Were only those with the most looked at, a class with few would never learn to stay low, and would win where a
+    model keeps it. Drawn as Efraimidis and Spirakis do, "Weighted random sampling with a reservoir", 2006.
 
     Args:
-        candidates: (B, N) int64, ascending.
-        present: (B, T) bool, of which at most `count` in an image, all of them candidates.
-        rank: (T,) int64, a permutation.
-        count: that stay, N at most.
+        votes: (B, T) int64, of a class in an image.
+        present: (B, T) bool, of which at most `count` in an image.
+        uniform: (T,) random numbers in (0, 1].
+        candidates: how many classes may be drawn, `count` at least; where they are as many, nothing is left to chance.
+        count: of classes that stay; all do where there are fewer.
 
     Returns:
-        (B, count) int64, ascending.
+        (B, K) int64, ascending.
     """
-    order = rank[candidates] - len(rank) * present.gather(1, candidates)
-    return candidates.gather(1, order.argsort(dim=1)[:, :count]).sort(dim=1).values
+    order = (votes + present * (votes.amax() + 1)).argsort(dim=1, descending=True, stable=True)[:, :candidates]
+    place = torch.arange(1, order.shape[1] + 1, device=order.device)
+    keys = uniform.log()[order] * place.sqrt()
+    keys = keys.masked_fill(present.gather(1, order), torch.inf)
+    return order.gather(1, keys.topk(min(count, keys.shape[1]), dim=1).indices).sort(dim=1).values

@@ -204,7 +204,7 @@ def _to(vocabulary: StepVocabulary, device: torch.device) -> StepVocabulary:
         vocabulary,
         class_of=vocabulary.class_of.to(device),
         relative_of=vocabulary.relative_of.to(device),
-        rank=vocabulary.rank.to(device),
+        uniform=vocabulary.uniform.to(device),
         shift=None if vocabulary.shift is None else vocabulary.shift.to(device),
         name_shift=vocabulary.name_shift.to(device),
     )

@@ -49,8 +49,8 @@ class StepVocabulary:
     """(T,) int64: label that the entry names, or NO_CLASS."""
     relative_of: Tensor
     """(T,) int64: label that the entry is close to without naming it, or NO_CLASS."""
-    rank: Tensor
-    """(T,) a permutation: of the classes that an image votes for, which are looked at first."""
+    uniform: Tensor
+    """(T,) random numbers in (0, 1], by which the classes are drawn that a step looks at."""
     shift: Tensor | None
     """(T, C) added to the unit vectors."""
     name_shift: Tensor
@@ -60,7 +60,6 @@ class StepVocabulary:
         """The same with those names of ImageNet that these labels (N,) stand for and that were not drawn."""
         missing = labels[~torch.isin(labels, self.class_of)]
         names = imagenet_names()
-        count = len(missing)
         shift, name_shift = self.shift, self.name_shift[missing - void - 1]
         if shift is None:
             shift = name_shift.new_zeros(len(self.entries), name_shift.shape[1])
@@ -69,7 +68,8 @@ class StepVocabulary:
             entries=(*self.entries, *((names[label - void - 1],) for label in missing.tolist())),
             class_of=torch.cat([self.class_of, missing]),
             relative_of=torch.cat([self.relative_of, torch.full_like(missing, NO_CLASS)]),
-            rank=torch.cat([self.rank, len(self.rank) + torch.arange(count, device=missing.device)]),
+            # Looked at where they stand, and drawn last elsewhere.
+            uniform=torch.cat([self.uniform, self.uniform.new_full((len(missing),), torch.finfo(torch.float32).tiny)]),
             shift=torch.cat([shift, name_shift]),
         )
 
@@ -180,7 +180,7 @@ class WordSampler:
                 ]
             ),
             relative_of=torch.tensor([*[NO_CLASS] * classes, *near, *[NO_CLASS] * len(others)]),
-            rank=torch.from_numpy(rng.permutation(len(entries))),
+            uniform=torch.from_numpy(1 - rng.random(len(entries), np.float32)),
             shift=self._shift(rng, len(entries), self._noise) if self._noise else None,
             name_shift=self._shift(rng, self._taught_count, NAME_NOISE),
         )

@@ -56,8 +56,13 @@ def test_no_word_of_evaluation_is_in_another_list(lists: dict[str, set[str]]) ->
 
 def test_large_vocabularies_are_measured_with_names_that_no_training_heard(lists: dict[str, set[str]]) -> None:
     measured = [packaged(name)(Path()).vocabulary for names in CROWDS.values() for name in names]
-    assert len(lists["unrelated"]) > 300
+    assert len(lists["unrelated"]) > 800
     assert not lists["unrelated"] & keys([name for vocabulary in measured for name in vocabulary.names])
+
+
+def test_an_unrelated_word_is_no_name_of_imagenet() -> None:
+    """Those are drawn too, and stand for what its classifier says."""
+    assert not {*Words.read(TRAINED, CLASSES, ()).unrelated} & {*imagenet_names()}
 
 
 def test_no_sealed_word_is_a_class_of_imagenet(lists: dict[str, set[str]]) -> None:
@@ -89,8 +94,9 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     unrelated = set(Words.read(TRAINED, CLASSES, ()).unrelated)
     assert [entry[0] in unrelated for entry in first.entries[17:]] == [True] * 6 + [False] * 8
     again = sampler.draw(np.random.default_rng(1))
-    assert again.entries == first.entries and torch.equal(again.rank, first.rank)
-    assert sorted(first.rank.tolist()) == list(range(31)) and not torch.equal(first.rank, second.rank)
+    assert again.entries == first.entries and torch.equal(again.uniform, first.uniform)
+    assert first.uniform.shape == (31,) and not torch.equal(first.uniform, second.uniform)
+    assert 0 < first.uniform.min() < 0.2 and 0.8 < first.uniform.max() <= 1
     assert first.shift is not None and again.shift is not None and torch.equal(again.shift, first.shift)
     assert first.shift.norm(dim=1).max() <= 0.3 and first.shift.norm(dim=1).max() > 0.2
     assert first.name_shift.shape == (1000, 384) and 0.9 < first.name_shift.norm(dim=1).max() <= 1
@@ -101,7 +107,7 @@ def test_compounds_are_half_a_class_and_near_it(recipe: TrainingRecipe, tower: M
     mixed = dataclasses.replace(recipe, distractors=20, compounds=4, word_noise=0.3)
     drawn = WordSampler(Words.read(TRAINED, CLASSES, ()), mixed, tower, 384).draw(np.random.default_rng(1))
     classes, compounds, others = drawn.entries[:11], drawn.entries[17:21], drawn.entries[21:]
-    assert len(drawn.entries) == len(drawn.rank) == len(drawn.class_of) == len(drawn.relative_of) == 35
+    assert len(drawn.entries) == len(drawn.uniform) == len(drawn.class_of) == len(drawn.relative_of) == 35
     assert drawn.class_of[11:27].tolist() == [NO_CLASS] * 16 and (drawn.class_of[27:] > 11).all()
     near = drawn.relative_of[17:21].tolist()
     assert [
@@ -120,7 +126,7 @@ def test_names_that_were_not_drawn_are_added(sampler: WordSampler) -> None:
     assert more.entries == (*drawn.entries, ("unicycle",))
     assert more.class_of.tolist() == [*drawn.class_of.tolist(), void + 1 + unicycle]
     assert more.relative_of.tolist() == [*drawn.relative_of.tolist(), NO_CLASS]
-    assert more.rank.tolist() == [*drawn.rank.tolist(), 31]
+    assert torch.equal(more.uniform[:31], drawn.uniform) and 0 < more.uniform[31] < drawn.uniform.min()
     assert more.shift is not None and drawn.shift is not None
     assert torch.equal(more.shift[:31], drawn.shift) and torch.equal(more.shift[31], drawn.name_shift[unicycle])
     plain = dataclasses.replace(drawn, shift=None).with_names(torch.tensor([void + 1 + unicycle]), void)
