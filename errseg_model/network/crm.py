@@ -30,10 +30,19 @@ def class_counts(cost: Tensor) -> Tensor:
     return counts
 
 
+def rank_classes(counts: Tensor, keep: Tensor | None = None) -> Tensor:
+    """(B, T) classes of each image: those of `keep` (B, T) bool, then the others, by their counts (B, T).
+
+    Of equal counts the class that comes first wins. In training the classes of the ground truth are kept.
+    """
+    if keep is not None:
+        counts = counts + keep * (counts.amax() + 1)
+    return counts.argsort(dim=1, descending=True, stable=True)
+
+
 def select_classes(
     cost: Tensor,
     max_classes: int,
-    keep: Tensor | None = None,
     *,
     min_share: float = 0.0,
     previous: Tensor | None = None,
@@ -47,8 +56,6 @@ def select_classes(
     Args:
         cost: (B, T, h, w) cost maps at stride 16.
         max_classes: K; all T classes stay where T <= K.
-        keep: (B, T) bool, classes that stay whatever their count (those of the ground truth in training). K grows
-            to the largest number of them in the batch, so that none is dropped.
         min_share: 0..1; 0 keeps K classes. Above 0 this waits for the device, as K is part of a shape.
         previous: (B, T) bool, classes that stayed in the frame before, each image's own.
 
@@ -61,15 +68,11 @@ def select_classes(
     """
     if max_classes < 1:
         raise ValueError(f"max_classes must be at least 1, got {max_classes}")
-    batch, classes, height, width = cost.shape
-    if keep is not None:
-        max_classes = max(max_classes, int(keep.sum(1).max()))
+    batch, classes = cost.shape[:2]
     if classes <= max_classes and min_share == 0:
         return torch.arange(classes, device=cost.device).expand(batch, -1)
     counts = class_counts(cost)
-    if keep is not None:
-        counts = counts + keep * (PLACE_COUNTS[0] * height * width + 1)
-    order = counts.argsort(dim=1, descending=True, stable=True)[:, :max_classes]
+    order = rank_classes(counts)[:, :max_classes]
     if min_share > 0:
         least = torch.full_like(counts, min_share, dtype=torch.float64)
         if previous is not None:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from errseg_model.factory import Model
-from errseg_model.network.crm import class_counts
+from errseg_model.network.crm import class_counts, rank_classes
 from errseg_model.network.errseg import segment_batch
 from errseg_model.network.hsm import CostMaps
 from errseg_model.network.image_tower import EfficientNetLiteTower
@@ -87,7 +87,7 @@ class Objective(nn.Module):
         classes = vocabulary.class_of
         present = seen[:, classes.clamp(min=0)] & (classes >= 0)
         # The reduction of every process keeps as many classes as that of one process with the whole batch would.
-        kept = max(recipe.max_classes, int(self._processes.max(present.sum(1).max())))
+        kept = max(vocabulary.max_classes, int(self._processes.max(present.sum(1).max())))
         draw = partial(self._draw, present=present, uniform=vocabulary.uniform, count=kept)
         text = self.embed(vocabulary)
         if said is not None:
@@ -163,7 +163,7 @@ def draw_classes(votes: Tensor, present: Tensor, uniform: Tensor, candidates: in
     Returns:
         (B, K) int64, ascending.
     """
-    order = (votes + present * (votes.amax() + 1)).argsort(dim=1, descending=True, stable=True)[:, :candidates]
+    order = rank_classes(votes, present)[:, :candidates]
     place = torch.arange(1, order.shape[1] + 1, device=order.device)
     keys = uniform.log()[order] * place.sqrt()
     keys = keys.masked_fill(present.gather(1, order), torch.inf)

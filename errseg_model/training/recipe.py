@@ -70,6 +70,7 @@ class TrainingRecipe:
     ema_decay: float | None
     save_every: int
     seed: int
+    min_classes: int
     max_classes: int
     candidates: int
     distractors: int
@@ -89,8 +90,10 @@ class TrainingRecipe:
         check_input_size(self.crop)
         if isinstance(self.data, DatasetSource) and "test" in self.data.splits:
             raise InputError("the split 'test' is for measuring only: take it out of the recipe's splits")
-        for name in ("steps", "batch_size", "save_every", "max_classes"):
+        for name in ("steps", "batch_size", "save_every", "min_classes"):
             self._check(name, getattr(self, name) >= 1, "at least 1")
+        least = f"at least min_classes ({self.min_classes})"
+        self._check("max_classes", self.max_classes >= self.min_classes, least)
         self._check("candidates", self.candidates >= self.max_classes, f"at least max_classes ({self.max_classes})")
         for name in ("warmup_steps", "distractors", "compounds", "seed", "word_noise", "weight_decay", "aspect_jitter"):
             self._check(name, getattr(self, name) >= 0, "0 or more")

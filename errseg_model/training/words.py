@@ -49,6 +49,8 @@ class StepVocabulary:
     """(T,) int64: label that the entry names, or NO_CLASS."""
     relative_of: Tensor
     """(T,) int64: label that the entry is close to without naming it, or NO_CLASS."""
+    max_classes: int
+    """K of this step's channel reduction."""
     uniform: Tensor
     """(T,) random numbers in (0, 1], by which the classes are drawn that a step looks at."""
     shift: Tensor | None
@@ -134,6 +136,7 @@ class WordSampler:
         self._unrelated_count = min(recipe.distractors // 3, len(words.unrelated))
         self._imagenet_count = recipe.distractors - self._related_count - self._unrelated_count
         self._compound_count = recipe.compounds
+        self._kept = recipe.min_classes, recipe.max_classes
         self._names = imagenet_names()
         self._imagenet = _unlike_names(words, tower) if self._imagenet_count else []
         if self._imagenet_count > len(self._imagenet):
@@ -180,6 +183,7 @@ class WordSampler:
                 ]
             ),
             relative_of=torch.tensor([*[NO_CLASS] * classes, *near, *[NO_CLASS] * len(others)]),
+            max_classes=int(rng.integers(*self._kept, endpoint=True)),
             uniform=torch.from_numpy(1 - rng.random(len(entries), np.float32)),
             shift=self._shift(rng, len(entries), self._noise) if self._noise else None,
             name_shift=self._shift(rng, self._taught_count, NAME_NOISE),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from errseg_model.network.crm import HOLD, class_counts, select_classes
+from errseg_model.network.crm import HOLD, class_counts, rank_classes, select_classes
 
 
 def cost_of_places(places: list[list[int]], classes: int) -> torch.Tensor:
@@ -45,11 +45,12 @@ def test_each_image_of_a_batch_chooses_for_itself() -> None:
     assert select_classes(cost, 2).tolist() == [[0, 1], [4, 5]]
 
 
-def test_classes_to_keep_stay_even_when_they_are_more_than_k() -> None:
+def test_classes_to_keep_come_first_whatever_their_votes() -> None:
     cost = cost_of_places([[0, 1, 2]] * 3, 6)
     keep = torch.tensor([[False, False, False, True, True, True]])
-    assert select_classes(cost, 4, keep).tolist() == [[0, 3, 4, 5]]
-    assert select_classes(cost, 2, keep).tolist() == [[3, 4, 5]]
+    ranked = rank_classes(class_counts(cost), keep)
+    assert ranked[:, :4].sort().values.tolist() == [[0, 3, 4, 5]]
+    assert ranked[:, :3].sort().values.tolist() == [[3, 4, 5]]
 
 
 def test_k_below_one_is_refused() -> None:

@@ -24,6 +24,7 @@ def vocabulary() -> StepVocabulary:
         entries=(("a",), ("b",), ("c",), ("d",)),
         class_of=torch.tensor([0, 1, NO_CLASS, NO_CLASS]),
         relative_of=torch.tensor([NO_CLASS, NO_CLASS, 1, NO_CLASS]),
+        max_classes=4,
         uniform=torch.ones(4),
         shift=None,
         name_shift=torch.zeros(1000, 4),

@@ -80,7 +80,7 @@ def test_of_clip_exactly_what_the_paper_names_learns(tiny_b: Model) -> None:
 
 
 def test_the_text_tower_learns_through_the_words_of_a_step(tiny_b: Model) -> None:
-    recipe = dataclasses.replace(TrainingRecipe.read(CONFIG / "errseg-b.yaml"), max_classes=2)
+    recipe = dataclasses.replace(TrainingRecipe.read(CONFIG / "errseg-b.yaml"), min_classes=2, max_classes=2)
     optimizer = create_optimizer(tiny_b, recipe)
     base_rates = sorted({group["base_rate"] for group in optimizer.param_groups})
     assert base_rates == pytest.approx([2e-6, 2e-4])

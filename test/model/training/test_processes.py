@@ -39,7 +39,9 @@ def test_two_processes_give_the_gradients_of_one_with_the_whole_batch(
     recipe: TrainingRecipe, tmp_path: Path, free_port: int, write_recipe: WriteRecipe
 ) -> None:
     # Crops differ in their void pixels and classes, so that means over each half would differ from that of both.
-    recipe = dataclasses.replace(recipe, batch_size=4, sample_drive=None, max_classes=3, scale=(0.1, 2.0))
+    recipe = dataclasses.replace(
+        recipe, batch_size=4, sample_drive=None, min_classes=3, max_classes=3, scale=(0.1, 2.0)
+    )
     whole = gradients(recipe, tmp_path)
     command = [sys.executable, __file__, str(write_recipe(tmp_path / "r.yaml", recipe)), str(tmp_path)]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port)}

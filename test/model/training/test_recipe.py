@@ -27,7 +27,8 @@ def test_a_recipe_is_what_its_file_says() -> None:
 def test_the_published_recipe_is_the_papers(name: str, side: int) -> None:
     recipe = TrainingRecipe.read(CONFIG / f"{name}.yaml")
     assert recipe.model == name and recipe.data == DatasetSource("coco-stuff", "../coco-stuff", ("train",))
-    assert (recipe.steps, recipe.batch_size, recipe.learning_rate, recipe.max_classes) == (80_000, 4, 2e-4, 32)
+    assert (recipe.steps, recipe.batch_size, recipe.learning_rate) == (80_000, 4, 2e-4)
+    assert recipe.min_classes == recipe.max_classes == recipe.candidates == 32
     assert recipe.crop == (side, side) == model_config(name).input_size and recipe.mixed_precision == "fp16"
     assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == 0
     assert recipe.prototype_weight == recipe.teacher_weight == 0
@@ -46,7 +47,9 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
         ("splits: [train]", "splits: [train, test]", "the split 'test' is for measuring only"),
         ("batch_size: 4", "batch_size: 0", "batch_size must be at least 1, got 0"),
         ("batch_size: 4", "batch_size: four", "batch_size must be a whole number, got 'four'"),
-        ("candidates: 320", "candidates: 23", r"candidates must be at least max_classes \(24\), got 23"),
+        ("min_classes: 6", "min_classes: 0", "min_classes must be at least 1, got 0"),
+        ("max_classes: 40", "max_classes: 5", r"max_classes must be at least min_classes \(6\), got 5"),
+        ("candidates: 320", "candidates: 39", r"candidates must be at least max_classes \(40\), got 39"),
         ("compounds: 11", "compounds: -1", "compounds must be 0 or more, got -1"),
         ("distractors: 300", "distractors: 0", "compounds must be 0 without distractors, got 11"),
         ("learning_rate: 0.0005", "learning_rate: 5e-4", r"learning_rate must be a number \(2.0e-4, not 2e-4\)"),

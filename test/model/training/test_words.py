@@ -103,6 +103,12 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     assert {phrase for entry in first.entries for phrase in entry} <= set(sampler.phrases)
 
 
+def test_k_varies_between_its_bounds(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    few = dataclasses.replace(recipe, min_classes=3, max_classes=5, distractors=20, compounds=0)
+    sampler, rng = WordSampler(Words.read(TRAINED, CLASSES, ()), few, tower, 384), np.random.default_rng(0)
+    assert {sampler.draw(rng).max_classes for _ in range(30)} == {3, 4, 5}
+
+
 def test_compounds_are_half_a_class_and_near_it(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
     mixed = dataclasses.replace(recipe, distractors=20, compounds=4, word_noise=0.3)
     drawn = WordSampler(Words.read(TRAINED, CLASSES, ()), mixed, tower, 384).draw(np.random.default_rng(1))
