@@ -58,10 +58,12 @@ def segmentation_losses(
     """
     logits = F.interpolate(output.logits.float(), size=labels.shape[1:], mode="bilinear", align_corners=False)
     classes = vocabulary.class_of[output.selected][:, :, None, None]
-    relatives = vocabulary.relative_of[output.selected][:, :, None, None]
     truth = labels[:, None]
     target = (truth == classes).float()
-    weight = weights[labels][:, None] * torch.where(truth == relatives, recipe.related_weight, 1.0)
+    related = torch.zeros_like(target, dtype=torch.bool)
+    for relatives in vocabulary.relatives_of.T:
+        related |= truth == relatives[output.selected][:, :, None, None]
+    weight = weights[labels][:, None] * torch.where(related, recipe.related_weight, 1.0)
     entropy = F.binary_cross_entropy_with_logits(logits, target, weight, reduction="sum")
     jaccard = logits.new_zeros(())
     if recipe.jaccard_weight:
@@ -94,11 +96,12 @@ def cost_loss(
 
     What a place should say is the share of each class in it, a pixel weighted by 1 / share of its class, the square of
     its weight elsewhere: a pole that fills a tenth of a place gets its first vote, as one lost here is lost for good.
-    A related word competes less where its relative stands: it counts `recipe.related_weight` times.
+    A related word competes less where a relative of it stands: it counts `recipe.related_weight` times.
     """
     found, position = labels.unique(return_inverse=True)
     pixels = F.one_hot(position, len(found)).permute(0, 3, 1, 2) * weights[found].square()[:, None, None]
-    named, relatives = (_positions(wanted, found) for wanted in (vocabulary.class_of, vocabulary.relative_of))
+    named = _positions(vocabulary.class_of, found)
+    relatives = _positions(vocabulary.relatives_of, found).T
     competing = math.log(max(recipe.related_weight, 1e-6))
     total = torch.zeros((), device=labels.device)
     for maps in (output.cost.stride16.float(), output.cost.stride32.float()):
@@ -107,7 +110,7 @@ def cost_loss(
         counts = mass > 0
         shares = shares / torch.where(counts, mass, 1)
         target = shares[:, named.clamp(min=0)] * (named >= 0)[:, None, None]
-        related = (shares[:, relatives.clamp(min=0)] > 0) & (relatives >= 0)[:, None, None]
+        related = ((shares[:, relatives.clamp(min=0)] > 0) & (relatives >= 0)[..., None, None]).any(1)
         logits = maps / COST_TEMPERATURE + related * competing
         entropy = F.cross_entropy(logits, target, reduction="sum")
         total = total + processes.mean(entropy, counts.sum())

@@ -203,7 +203,7 @@ def _to(vocabulary: StepVocabulary, device: torch.device) -> StepVocabulary:
     return dataclasses.replace(
         vocabulary,
         class_of=vocabulary.class_of.to(device),
-        relative_of=vocabulary.relative_of.to(device),
+        relatives_of=vocabulary.relatives_of.to(device),
         uniform=vocabulary.uniform.to(device),
         shift=None if vocabulary.shift is None else vocabulary.shift.to(device),
         name_shift=vocabulary.name_shift.to(device),

@@ -47,8 +47,8 @@ class StepVocabulary:
     """The phrases of each; an entry is encoded as their mean."""
     class_of: Tensor
     """(T,) int64: label that the entry names, or NO_CLASS."""
-    relative_of: Tensor
-    """(T,) int64: label that the entry is close to without naming it, or NO_CLASS."""
+    relatives_of: Tensor
+    """(T, R) int64: labels that the entry is close to without naming them, filled up with NO_CLASS."""
     max_classes: int
     """K of this step's channel reduction."""
     uniform: Tensor
@@ -69,7 +69,7 @@ class StepVocabulary:
             self,
             entries=(*self.entries, *((names[label - void - 1],) for label in missing.tolist())),
             class_of=torch.cat([self.class_of, missing]),
-            relative_of=torch.cat([self.relative_of, torch.full_like(missing, NO_CLASS)]),
+            relatives_of=F.pad(self.relatives_of, (0, 0, 0, len(missing)), value=NO_CLASS),
             # Looked at where they stand, and drawn last elsewhere.
             uniform=torch.cat([self.uniform, self.uniform.new_full((len(missing),), torch.finfo(torch.float32).tiny)]),
             shift=torch.cat([shift, name_shift]),
@@ -82,8 +82,8 @@ class Words:
 
     synonyms: tuple[tuple[str, ...], ...]
     """Of each class, in order."""
-    related: tuple[tuple[str, int], ...]
-    """A phrase and the class that it is close to."""
+    related: tuple[tuple[str, tuple[int, ...]], ...]
+    """A phrase and the classes that it is close to: a wall is like a building and a fence."""
     unrelated: tuple[str, ...]
     """Phrases of things that are no class, however near their words."""
     held_out: tuple[str, ...]
@@ -116,9 +116,12 @@ class Words:
             raise InputError(f"words {path} must have `unrelated`, a list of phrases (it may be empty)")
         _check_held_out(held_out, classes)
         kept = [name for name in classes if name not in held_out]
+        relatives: dict[str, tuple[int, ...]] = {}
+        for label, name in enumerate(kept):
+            relatives |= {phrase: (*relatives.get(phrase, ()), label) for phrase in related.get(name, [])}
         return cls(
             synonyms=tuple(tuple(synonyms[name]) for name in kept),
-            related=tuple((phrase, kept.index(name)) for name in kept for phrase in related.get(name, [])),
+            related=tuple(relatives.items()),
             unrelated=tuple(unrelated),
             held_out=tuple(phrase for name in held_out for phrase in [*synonyms[name], *related.get(name, [])]),
         )
@@ -170,7 +173,8 @@ class WordSampler:
             (int(rng.integers(len(entries))), int(rng.integers(len(others)))) for _ in range(self._compound_count)
         ]
         compounds = [(entries[label][0], *others[other]) for label, other in halves]
-        near = [*(label for _, label in related), *(label for label, _ in halves)]
+        near = [*(labels for _, labels in related), *((label,) for label, _ in halves)]
+        most = max((len(labels) for _, labels in words.related), default=1)
         classes = len(entries)
         entries += [*((phrase,) for phrase, _ in related), *compounds, *others]
         return StepVocabulary(
@@ -182,7 +186,12 @@ class WordSampler:
                     *(classes + 1 + index for index in drawn),
                 ]
             ),
-            relative_of=torch.tensor([*[NO_CLASS] * classes, *near, *[NO_CLASS] * len(others)]),
+            relatives_of=torch.tensor(
+                [
+                    (*labels, *[NO_CLASS] * (most - len(labels)))
+                    for labels in [*[()] * classes, *near, *[()] * len(others)]
+                ]
+            ),
             max_classes=int(rng.integers(*self._kept, endpoint=True)),
             uniform=torch.from_numpy(1 - rng.random(len(entries), np.float32)),
             shift=self._shift(rng, len(entries), self._noise) if self._noise else None,

@@ -19,11 +19,11 @@ WEIGHTS = torch.tensor([1.0, 1.0, 0.0])
 
 @pytest.fixture
 def vocabulary() -> StepVocabulary:
-    """Two classes and two distractors, the first of which is related to class 1."""
+    """Two classes and two distractors, the first of which is related to both."""
     return StepVocabulary(
         entries=(("a",), ("b",), ("c",), ("d",)),
         class_of=torch.tensor([0, 1, NO_CLASS, NO_CLASS]),
-        relative_of=torch.tensor([NO_CLASS, NO_CLASS, 1, NO_CLASS]),
+        relatives_of=torch.tensor([[NO_CLASS, NO_CLASS], [NO_CLASS, NO_CLASS], [1, 0], [NO_CLASS, NO_CLASS]]),
         max_classes=4,
         uniform=torch.ones(4),
         shift=None,
@@ -79,10 +79,11 @@ def test_nothing_but_void_is_no_loss_and_no_nan(recipe: TrainingRecipe, vocabula
 def test_a_related_word_costs_less_where_its_relative_stands(
     recipe: TrainingRecipe, vocabulary: StepVocabulary
 ) -> None:
-    labels = torch.ones(1, 8, 8, dtype=torch.int64)
-    maps = torch.full((1, 2, 8, 8), 4.0)  # class 1, rightly, and a distractor, wrongly, everywhere
-    related, unrelated = (ERRSegOutput(maps, torch.tensor([[1, other]]), CostMaps(maps, maps)) for other in (2, 3))
-    assert loss(related, labels, vocabulary, recipe) < 0.5 * loss(unrelated, labels, vocabulary, recipe)
+    maps = torch.full((1, 2, 8, 8), 4.0)  # the class, rightly, and a distractor, wrongly, everywhere
+    for name in (0, 1):
+        labels = torch.full((1, 8, 8), name)
+        related, unrelated = (ERRSegOutput(maps, torch.tensor([[name, word]]), CostMaps(maps, maps)) for word in (2, 3))
+        assert loss(related, labels, vocabulary, recipe) < 0.5 * loss(unrelated, labels, vocabulary, recipe)
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,13 @@ def test_a_related_word_competes_less_in_the_cost_maps_where_its_relative_stands
     recipe: TrainingRecipe, vocabulary: StepVocabulary, word: int, related_weight: float, likelihood: float
 ) -> None:
     recipe = dataclasses.replace(recipe, related_weight=related_weight)
-    labels = torch.ones(1, 8, 8, dtype=torch.int64)
-    maps = torch.full((1, 4, 8, 8), -1.0)
-    maps[:, [1, word]] = 1.0
-    output = ERRSegOutput(maps[:, :1], torch.tensor([[1]]), CostMaps(maps, maps))
-    cost = cost_loss(output, labels, vocabulary, WEIGHTS, recipe, Processes())
-    assert torch.exp(-cost).item() == pytest.approx(likelihood, abs=1e-3)
+    for name in (0, 1):
+        labels = torch.full((1, 8, 8), name)
+        maps = torch.full((1, 4, 8, 8), -1.0)
+        maps[:, [name, word]] = 1.0
+        output = ERRSegOutput(maps[:, :1], torch.tensor([[name]]), CostMaps(maps, maps))
+        cost = cost_loss(output, labels, vocabulary, WEIGHTS, recipe, Processes())
+        assert torch.exp(-cost).item() == pytest.approx(likelihood, abs=1e-3)
 
 
 def test_what_the_teacher_named_counts_as_a_class(

@@ -90,7 +90,7 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     assert first.class_of[:23].tolist() == [*range(11), *[NO_CLASS] * 12] and len(first.entries) == 31
     assert [entry[0] for entry in first.entries[23:]] == [imagenet_names()[label - 12] for label in first.class_of[23:]]
     assert first.entries[:11] != second.entries[:11]
-    assert (first.relative_of[11:17] >= 0).all() and (first.relative_of == NO_CLASS).sum() == 25
+    assert ((first.relatives_of >= 0).any(1) == torch.tensor([False] * 11 + [True] * 6 + [False] * 14)).all()
     unrelated = set(Words.read(TRAINED, CLASSES, ()).unrelated)
     assert [entry[0] in unrelated for entry in first.entries[17:]] == [True] * 6 + [False] * 8
     again = sampler.draw(np.random.default_rng(1))
@@ -103,6 +103,15 @@ def test_words_are_drawn_anew_and_mark_their_relatives(sampler: WordSampler) -> 
     assert {phrase for entry in first.entries for phrase in entry} <= set(sampler.phrases)
 
 
+def test_a_word_that_is_close_to_two_classes_is_one_entry(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
+    words = Words.read(TRAINED, CLASSES, ())
+    assert dict(words.related)["wall"] == (CLASSES.index("building"), CLASSES.index("fence"))
+    all_of_them = dataclasses.replace(recipe, distractors=3 * len(words.related), compounds=0)
+    drawn = WordSampler(words, all_of_them, tower, 384).draw(np.random.default_rng(0))
+    assert drawn.entries.count(("wall",)) == 1
+    assert set(drawn.relatives_of[drawn.entries.index(("wall",))].tolist()) == {1, 7}
+
+
 def test_k_varies_between_its_bounds(recipe: TrainingRecipe, tower: MiniLMTextTower) -> None:
     few = dataclasses.replace(recipe, min_classes=3, max_classes=5, distractors=20, compounds=0)
     sampler, rng = WordSampler(Words.read(TRAINED, CLASSES, ()), few, tower, 384), np.random.default_rng(0)
@@ -113,14 +122,15 @@ def test_compounds_are_half_a_class_and_near_it(recipe: TrainingRecipe, tower: M
     mixed = dataclasses.replace(recipe, distractors=20, compounds=4, word_noise=0.3)
     drawn = WordSampler(Words.read(TRAINED, CLASSES, ()), mixed, tower, 384).draw(np.random.default_rng(1))
     classes, compounds, others = drawn.entries[:11], drawn.entries[17:21], drawn.entries[21:]
-    assert len(drawn.entries) == len(drawn.uniform) == len(drawn.class_of) == len(drawn.relative_of) == 35
+    assert len(drawn.entries) == len(drawn.uniform) == len(drawn.class_of) == len(drawn.relatives_of) == 35
     assert drawn.class_of[11:27].tolist() == [NO_CLASS] * 16 and (drawn.class_of[27:] > 11).all()
-    near = drawn.relative_of[17:21].tolist()
+    near = drawn.relatives_of[17:21, 0].tolist()
+    assert (drawn.relatives_of[17:21, 1:] == NO_CLASS).all()
     assert [
         (classes[label][0], *half) for label, half in zip(near, (entry[1:] for entry in compounds), strict=True)
     ] == [*compounds]
     assert all(compound[1:] in others for compound in compounds)
-    assert drawn.relative_of[21:].tolist() == [NO_CLASS] * 14
+    assert (drawn.relatives_of[21:] == NO_CLASS).all()
 
 
 def test_names_that_were_not_drawn_are_added(sampler: WordSampler) -> None:
@@ -131,7 +141,7 @@ def test_names_that_were_not_drawn_are_added(sampler: WordSampler) -> None:
     more = drawn.with_names(torch.tensor([known, void + 1 + unicycle]), void)
     assert more.entries == (*drawn.entries, ("unicycle",))
     assert more.class_of.tolist() == [*drawn.class_of.tolist(), void + 1 + unicycle]
-    assert more.relative_of.tolist() == [*drawn.relative_of.tolist(), NO_CLASS]
+    assert torch.equal(more.relatives_of[:31], drawn.relatives_of) and (more.relatives_of[31] == NO_CLASS).all()
     assert torch.equal(more.uniform[:31], drawn.uniform) and 0 < more.uniform[31] < drawn.uniform.min()
     assert more.shift is not None and drawn.shift is not None
     assert torch.equal(more.shift[:31], drawn.shift) and torch.equal(more.shift[31], drawn.name_shift[unicycle])
@@ -152,7 +162,7 @@ def test_words_of_held_out_classes_are_never_drawn(recipe: TrainingRecipe, tower
     content = yaml.safe_load(TRAINED.read_text())
     for name in held_out:
         assert not keys(content["synonyms"][name]) & phrases
-    assert {label for _, label in words.related} <= set(range(8)) and len(words.synonyms) == 8
+    assert {label for _, labels in words.related for label in labels} <= set(range(8)) and len(words.synonyms) == 8
     assert words.synonyms[CLASSES.index("pedestrian") - 2][0] == "pedestrian"  # two held out classes stand before it
 
 
