@@ -23,7 +23,7 @@ def crop(
     image: NDArray[np.uint8],
     labels: NDArray[np.uint16],
     recipe: TrainingRecipe,
-    input_size: tuple[int, int],
+    whole: tuple[int, int],
     void: int,
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
@@ -32,8 +32,7 @@ def crop(
     Args:
         image, labels: (H, W, 3) RGB and (H, W).
         recipe: crop size, scale, jitter and share of rare classes.
-        input_size: what the model resizes a whole picture to; scale 1 is that size, or the one with its shorter
-            side where the recipe keeps the aspect ratio.
+        whole: (height, width) of the whole picture at scale 1.
         void: label for what lies outside the picture.
 
     Returns:
@@ -42,14 +41,11 @@ def crop(
     low, high = np.log(recipe.scale)
     scale = np.exp(rng.uniform(low, high))
     aspect = np.exp(rng.uniform(-recipe.aspect_jitter, recipe.aspect_jitter) / 2)
-    full = np.array(input_size)
-    if recipe.keep_aspect:
-        full = np.array(labels.shape) * min(input_size) / min(labels.shape)
-    height = max(recipe.crop[0] // 2, round(full[0] * scale / aspect))
-    width = max(recipe.crop[1] // 2, round(full[1] * scale * aspect))
+    height = max(recipe.crop[0] // 2, round(whole[0] * scale / aspect))
+    width = max(recipe.crop[1] // 2, round(whole[1] * scale * aspect))
     top, left = _place(labels, (height, width), recipe, void, rng)
     image, labels = _resize(image, labels, (height, width))
-    # A crop that reaches beyond the picture mirrors it there; what is mirrored does not count.
+    # A crop that reaches beyond the picture mirrors it there; what is mirrored has no label.
     matrix = np.array([[1, 0, -left], [0, 1, -top]], np.float32)
     size = recipe.crop[::-1]
     pixels = cv2.warpAffine(image, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
@@ -65,7 +61,8 @@ def _resize(
     """Both at `size` (height, width); shrinking is filtered first, as the model's preprocessing does."""
     smaller = size[0] * size[1] < labels.size
     pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    ids = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST)
+    # EXACT takes the pixel in the middle; plain INTER_NEAREST the one above on the left, half a pixel beside the image.
+    ids = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
     return np.asarray(pixels, np.uint8), np.asarray(ids, np.uint16)
 
 

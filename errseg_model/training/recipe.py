@@ -58,7 +58,7 @@ class TrainingRecipe:
     warmup_steps: int
     batch_size: int
     crop: tuple[int, int]
-    keep_aspect: bool
+    by_shorter_side: bool
     scale: tuple[float, float]
     aspect_jitter: float
     rare_share: float

@@ -17,6 +17,7 @@ from errseg_model.datasets import Dataset, LabelledImage, create_dataset
 from errseg_model.datasets.camvid import CLASSES
 from errseg_model.datasets.folders import open_folders
 from errseg_model.errors import InputError
+from errseg_model.preprocessing import fitted_size, image_size
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.training.augmentation import crop
 from errseg_model.training.recipe import DatasetSource, SampleDriveSource, TrainingRecipe
@@ -36,7 +37,7 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, recipe: TrainingRecipe, config: ModelConfig) -> None:
         """Finds the pictures. Raises InputError: they are not there, or classes that the recipe does not fit."""
-        self._recipe, self._input_size = recipe, config.input_size
+        self._recipe, self._config = recipe, config
         self._datasets = _open(recipe)
         self.vocabulary = self._datasets[0].vocabulary
         """All classes of the data, those held out too."""
@@ -65,8 +66,15 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
             dataset, index = self._samples[rng.integers(len(self._samples))]
             sample = dataset[index]
         labels = self._label_of[sample.labels]
-        image, ids = crop(sample.image, labels, recipe, self._input_size, self.void, rng)
+        image, ids = crop(sample.image, labels, recipe, self._whole(image_size(sample.image)), self.void, rng)
         return torch.from_numpy(image.transpose(2, 0, 1).copy()), torch.from_numpy(ids.astype(np.int64))
+
+    def _whole(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) at scale 1 of a picture of `size`."""
+        if not self._recipe.by_shorter_side:
+            return fitted_size(size, self._config)
+        factor = min(self._config.input_size) / min(size)
+        return round(size[0] * factor), round(size[1] * factor)
 
     def class_weights(self, show: bool) -> Tensor:
         """(classes + 1,) weight of a pixel by its label: 1 / sqrt(share), bounded; 0 for void.

@@ -34,17 +34,47 @@ def test_crops_keep_picture_and_labels_together(recipe: TrainingRecipe) -> None:
     assert both > 5
 
 
-@pytest.mark.parametrize(("keep_aspect", "ratio"), [(True, 1.0), (False, 0.5)])
-def test_the_aspect_ratio_is_kept_or_squeezed(recipe: TrainingRecipe, keep_aspect: bool, ratio: float) -> None:
-    """A disc in a picture twice as wide as high."""
-    image = cv2.circle(np.zeros((100, 200, 3), np.uint8), (100, 50), 40, (255, 255, 255), -1)
+def test_labels_stay_where_the_picture_is(recipe: TrainingRecipe) -> None:
+    """A bar whose middle is the same in both, at a scale that no whole number of pixels makes."""
+    image = np.zeros((90, 120, 3), np.uint8)
+    image[:, 54:66] = image[40:50] = 255
     labels = (image[..., 0] > 0).astype(np.uint16)
-    shape = dataclasses.replace(
-        recipe, keep_aspect=keep_aspect, scale=(1.0, 1.0), aspect_jitter=0, rare_share=0, crop=(128, 256)
+    for whole in ((128, 160), (64, 96)):
+        still = dataclasses.replace(recipe, scale=(1.0, 1.0), aspect_jitter=0, rare_share=0, crop=whole)
+        _, ids = crop(image, labels, still, whole, VOID, np.random.default_rng(0))
+        for across in (ids[0], ids[:, 0]):
+            assert np.nonzero(across == 1)[0].mean() == pytest.approx((len(across) - 1) / 2, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("size", "by_shorter_side", "whole"),
+    [
+        ((360, 480), False, (480, 640)),
+        ((720, 1280), False, (360, 640)),
+        ((720, 1280), True, (480, 853)),
+        ((1280, 720), True, (853, 480)),
+    ],
+)
+def test_at_scale_one_a_picture_is_as_large_as_the_model_makes_it(
+    recipe: TrainingRecipe, tmp_path: Path, size: tuple[int, int], by_shorter_side: bool, whole: tuple[int, int]
+) -> None:
+    """In a crop that is larger, beyond which nothing has a label."""
+    for folder, shape in (("images", (*size, 3)), ("labels", size)):
+        (tmp_path / folder).mkdir()
+        assert cv2.imwrite(str(tmp_path / folder / "a.png"), np.zeros(shape, np.uint8))
+    (tmp_path / "classes.yaml").write_text("0: road\n")
+    own = dataclasses.replace(
+        recipe,
+        data=FolderSource(*(str(tmp_path / name) for name in ("images", "labels", "classes.yaml"))),
+        sample_drive=None,
+        by_shorter_side=by_shorter_side,
+        scale=(1.0, 1.0),
+        aspect_jitter=0,
+        crop=(896, 896) if by_shorter_side else (672, 672),
     )
-    _, ids = crop(image, labels, shape, (128, 128), VOID, np.random.default_rng(0))
-    rows, columns = np.nonzero(ids == 1)
-    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(ratio, abs=0.05)
+    crops = TrainingCrops(own, LITE)
+    rows, columns = np.nonzero(crops[0][1].numpy() != crops.void)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == whole
 
 
 def test_rare_classes_are_looked_for(recipe: TrainingRecipe) -> None:
