@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from errseg_model.accuracy import measure
 from errseg_model.camvid_benchmark import run
-from errseg_model.cli.files import write_json
 from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
+from errseg_model.files import write_json
 from errseg_model.linear_head import LinearHead
 from errseg_model.metrics import ConfusionMatrix
 

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from errseg_model.errors import InputError
+from errseg_model.files import whole
 
 PUBLISHED_PREFIX = "sem_seg_head."
 _PUBLISHED_PARTS = (
@@ -75,12 +76,16 @@ def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
 
 
 def save_checkpoint(path: str | Path, parameters: Mapping[str, Tensor], model: str) -> None:
-    """Write the weights of `model` as safetensors under our names. The file is whole or absent."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: tensor.contiguous() for name, tensor in parameters.items()}, partial, {"model": model})
-    partial.chmod(0o644)  # safetensors lets nobody but the writer read
-    partial.replace(path)
+    """Write the weights of `model` as safetensors under our names; the file is whole or absent.
+
+    Raises InputError: the place cannot be written.
+    """
+    with whole(Path(path)) as partial:
+        try:
+            save_file({name: tensor.contiguous() for name, tensor in parameters.items()}, partial, {"model": model})
+        except SafetensorError as error:  # an I/O error has no type of its own
+            raise InputError(f"{path} cannot be written: {error}") from None
+        partial.chmod(0o644)  # safetensors lets nobody but the writer read
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

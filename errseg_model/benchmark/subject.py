@@ -11,8 +11,8 @@ from torch import Tensor
 
 from errseg_model.benchmark import stages
 from errseg_model.benchmark.stages import End
-from errseg_model.cli.files import read_image
 from errseg_model.config import ModelConfig
+from errseg_model.files import read_image
 from errseg_model.network.crm import select_classes
 from errseg_model.network.errseg import Halves, segment_batch
 from errseg_model.postprocessing import best_classes

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from errseg_model.cli.files import write_json
 from errseg_model.cli.options import add_model_options, image_size, vocabulary
 from errseg_model.errors import InputError
+from errseg_model.files import write_json
 
 MAX_CLASSES = 100_000
 

@@ -12,10 +12,10 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errseg_model.cli.files import json_text, whole_together
 from errseg_model.cli.options import input_size
 from errseg_model.config import ModelConfig, list_models
 from errseg_model.errors import InputError
+from errseg_model.files import json_text, whole_together
 
 if TYPE_CHECKING:
     from errseg_model.backends.agreement import Agreement

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from errseg_model.cli.files import read_image, whole, write_image, write_json
 from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.errors import InputError
+from errseg_model.files import read_image, whole, write_image, write_json
 from errseg_model.result import SegmentationResult
 from errseg_model.segmenter import EncodedVocabulary, Segmenter
 from errseg_model.visualization import overlay

@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from errseg_model.checkpoint import save_checkpoint
-from errseg_model.cli.files import whole
 from errseg_model.config import model_config
 from errseg_model.errors import InputError
 from errseg_model.factory import create_model
+from errseg_model.files import whole
 from errseg_model.training.losses import Processes
 from errseg_model.training.objective import TERMS, Objective
 from errseg_model.training.parameters import create_optimizer, named_parameters
@@ -56,8 +56,9 @@ class Trainer:
             if recipe.words is None
             else Words.read(recipe.words, [entry.name for entry in entries], recipe.held_out)
         )
-        self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
         imagenet = load_start(self.model, recipe, words)
+        # After it: which names of ImageNet are unlike the classes is asked of the tower that it loads.
+        self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
         self._optimizer = create_optimizer(self.model, recipe)
         self._learning = {name: p for name, p in named_parameters(self.model) if p.requires_grad}
         show = self._accelerator.is_main_process
@@ -157,7 +158,16 @@ class Trainer:
         try:
             state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
             recipe = state["recipe"]
-        except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError):
+        except (
+            pickle.UnpicklingError,
+            RuntimeError,
+            EOFError,
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ):
             raise InputError(f"{self._state} is no state of a training: delete it, or name another --folder") from None
         own = dataclasses.asdict(self.recipe)
         if changed := [name for name in own if own[name] != recipe.get(name)]:
@@ -181,6 +191,12 @@ class Trainer:
             save_checkpoint(path, self.model.named_tensors() | self._averages, self.recipe.model)
         self._accelerator.wait_for_everyone()
         return path
+
+
+_NO_STATE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
+)
+"""What bytes that are no state make of the unpickler."""
 
 
 def _create_accelerator(recipe: TrainingRecipe) -> accelerate.Accelerator:
@@ -219,7 +235,7 @@ def _train_mode(network: nn.Module) -> None:
 
 
 class _Log:
-    """`log.csv`: steps, seconds of this run, learning rate and terms of the loss."""
+    """`log.csv`: steps, seconds of this run, the factor on the learning rate, and terms of the loss."""
 
     def __init__(self, path: Path, step: int) -> None:
         """Goes on after `step`; what an interrupted run logged beyond it is dropped."""

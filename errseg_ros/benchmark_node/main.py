@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from errseg_model.cli.files import write_json
 from errseg_model.cli.options import input_size
 from errseg_model.errors import InputError
+from errseg_model.files import write_json
 from errseg_ros.benchmark_node.changes import measure_changes
 from errseg_ros.benchmark_node.machine import machine_facts
 from errseg_ros.benchmark_node.overhead import measure_overhead

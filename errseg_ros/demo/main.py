@@ -18,9 +18,9 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from errseg_model.cli.files import write_json
 from errseg_model.cli.options import vocabulary
 from errseg_model.errors import InputError
+from errseg_model.files import write_json
 from errseg_model.sample_drive import CLASSES, SampleDrive
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.class_ids import CAPACITIES

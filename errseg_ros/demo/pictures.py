@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from errseg_model.cli.files import whole, write_image
+from errseg_model.files import whole, write_image
 from errseg_model.visualization import overlay
 from errseg_ros.demo.frames import Frame, Source
 from errseg_ros.demo.recording import Answer, Recording

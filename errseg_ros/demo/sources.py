@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from errseg_model.cli.files import read_image
+from errseg_model.files import read_image
 from errseg_ros.demo.bags import BAG_FILES, BagSource
 from errseg_ros.demo.frames import SECOND, Frame, Pace, Source, SourceError
 

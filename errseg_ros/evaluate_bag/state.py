@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.cli.files import whole, write_json
 from errseg_model.errors import InputError
+from errseg_model.files import whole, write_json
 from errseg_ros.evaluate_bag.evaluator import Kept, Progress, start
 from errseg_ros.evaluate_bag.exhibits import Candidate, Pictures, Shelf
 from errseg_ros.evaluate_bag.plan import BagPlan

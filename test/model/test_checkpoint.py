@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from errseg_model.checkpoint import CheckpointError, load_checkpoint, published_name, save_checkpoint
+from errseg_model.errors import InputError
 from errseg_model.factory import create_model
 from errseg_model.segmenter import Segmenter
 
@@ -134,6 +135,15 @@ def test_file_without_a_model(tmp_path: Path, tensors: dict[str, torch.Tensor], 
     torch.save(content, tmp_path / "file.pth")
     with pytest.raises(CheckpointError, match="no entry 'model'"):
         load_checkpoint(tmp_path / "file.pth", tensors)
+
+
+def test_a_place_that_cannot_be_written_is_an_error_and_a_new_folder_is_none(
+    tmp_path: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    save_checkpoint(tmp_path / "new" / "own.safetensors", tensors, "errseg-b")
+    with pytest.raises(InputError, match="own.safetensors cannot be written"):
+        save_checkpoint(tmp_path / "new" / "own.safetensors" / "own.safetensors", tensors, "errseg-b")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["own.safetensors"]
 
 
 def test_absent_file() -> None:

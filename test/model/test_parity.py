@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from errseg_model import Segmenter, Vocabulary
-from errseg_model.cli.files import read_image
+from errseg_model.files import read_image
 from errseg_model.preprocessing import preprocess
 from errseg_model.result import SegmentationResult
 

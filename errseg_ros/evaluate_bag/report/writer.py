@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from errseg_model.cli.files import json_text, whole_together
+from errseg_model.files import json_text, whole_together
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.report.page import render
 from errseg_ros.evaluate_bag.report.shares import ClassShares
