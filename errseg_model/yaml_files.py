@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,25 @@ import yaml
 from errseg_model.errors import InputError
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of equal keys without a word; a class that is lost so would be missed late."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        own = [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        mapping = super().construct_mapping(node, deep)
+        seen = set()
+        for key in own:
+            value = self.construct_object(key, deep=True)
+            if value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {value!r} is there twice", key.start_mark)
+            seen.add(value)
+        return mapping
+
+
 def read_yaml(path: str | Path, what: str = "", error: type[InputError] = InputError) -> Any:
     """The content of a YAML file. Raises `error`, which names the file and, before it, `what` it is."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
         raise error(f"{what} {path}".lstrip() + f" cannot be read as YAML: {' '.join(str(reason).split())}") from None
 

@@ -22,7 +22,8 @@ _VOID = (255, 65535)
 def open_folders(images: str | Path, labels: str | Path, classes: str | Path) -> Dataset:
     """The pictures below `images` with the labels of the same path below `labels`.
 
-    Raises DatasetError: no pictures, a picture without labels, or classes that cannot be read.
+    Raises DatasetError: no pictures, a picture without labels or with those of another picture, labels that are a
+    picture themselves, or classes that cannot be read.
     """
     images, labels = Path(images), Path(labels)
     found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
@@ -30,13 +31,20 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
         reason = "holds no pictures" if images.is_dir() else "is no folder"
         raise DatasetError(f"{images} {reason}: expected a folder of {', '.join(SUFFIXES)} files")
     samples = tuple(
-        Sample(name.as_posix(), path, labels / name.with_suffix(".png"))
+        # Not with_suffix: it would take a stamp such as 17.250 for one.
+        Sample(name, path, labels / f"{name}.png")
         for path in found
-        for name in [path.relative_to(images).with_suffix("")]
+        for name in [path.relative_to(images).as_posix().removesuffix(path.suffix)]
     )
+    pictures: dict[Path, Path] = {}
     for sample in samples:
         if not sample.label.is_file():
             raise DatasetError(f"{sample.image} has no labels: expected {sample.label}")
+        if sample.label == sample.image:
+            raise DatasetError(f"{sample.image} is both picture and labels: keep labels in a folder of their own")
+        other = pictures.setdefault(sample.label, sample.image)
+        if other != sample.image:
+            raise DatasetError(f"{other} and {sample.image} have the same labels, {sample.label}: rename one")
     class_list = read_class_list(classes)
     layout = Layout("{name}", "{name}.png", void=_VOID)
     specification = DatasetSpecification(

@@ -16,6 +16,7 @@ from errseg_model.datasets.specification import DatasetError, Layout
 _VALUES = 1 << 16
 _UNKNOWN = 65535  # no position: a vocabulary has at most 1000 entries
 _SHOWN_VALUES = 5
+_DEEP_MODES = ("I", "F")  # of Pillow: 16 and 32 bits, and floating point
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,15 @@ class LabelFiles:
 def decode(path: Path, mode: str | None) -> NDArray[np.generic]:
     """The pixels as they are stored, palette images as indices; `mode` RGB converts to (H, W, 3) uint8.
 
-    Neither turns a picture as its EXIF data says: labels are drawn on the pixels that are stored. Raises DatasetError.
+    Neither turns a picture as its EXIF data says: labels are drawn on the pixels that are stored.
+
+    Raises DatasetError: no picture, or, where `mode` is RGB, one of more than 8 bits a channel.
     """
     try:
         # Pillow and not OpenCV, which has no way to the indices of a palette image.
         with Image.open(path) as image:
+            if mode and image.mode.startswith(_DEEP_MODES):  # convert would cut off what is above 255
+                raise DatasetError(f"{path} has more than 8 bits a pixel ({image.mode}): convert it to 8 bits")
             return np.array(image.convert(mode) if mode else image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())

@@ -16,6 +16,15 @@ def test_the_content_is_returned(tmp_path: Path) -> None:
     assert read_yaml(tmp_path / "words.yaml") == {"sky": ["heavens", "été"]}
 
 
+def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "classes.yaml"
+    path.write_text("a: {7: road}\nb: {7: road, 8: sky, 7: car}\n")
+    with pytest.raises(InputError, match=r"classes\.yaml cannot be read as YAML: the key 7 is there twice .*line 2"):
+        read_yaml(path)
+    path.write_text("a: &a {7: road}\nb: {<<: *a, 7: car}\n")
+    assert read_yaml(path)["b"] == {7: "car"}
+
+
 @pytest.mark.parametrize("content", [b"sky: [", b"\xff\xfe\xff", None], ids=["broken", "not UTF-8", "absent"])
 def test_a_file_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "words.yaml"

@@ -50,6 +50,38 @@ def test_a_picture_without_labels_is_an_error(tmp_path: Path) -> None:
         open_folders(images, labels, classes)
 
 
+def test_a_name_may_have_dots(tmp_path: Path) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    for name, row in (("1620000000.125", [[7, 7, 7]]), ("1620000000.250", [[300, 300, 300]])):
+        Image.new("RGB", (3, 1)).save(images / f"{name}.jpg")
+        Image.fromarray(np.array(row, np.uint16)).save(labels / f"{name}.png")
+    dataset = open_folders(images, labels, classes)
+    assert [sample.name for sample in dataset][:2] == ["1620000000.125", "1620000000.250"]
+    assert [sample.labels[0, 0] for sample in dataset][:2] == [0, 1]
+
+
+def test_labels_among_the_pictures_are_an_error(tmp_path: Path) -> None:
+    _, labels, classes = write_folders(tmp_path)
+    with pytest.raises(DatasetError, match=r"b\.png is both picture and labels: keep labels in a folder of their own"):
+        open_folders(labels, labels, classes)
+
+
+def test_two_pictures_with_the_same_labels_are_an_error(tmp_path: Path) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    Image.new("RGB", (3, 1)).save(images / "b.png")
+    with pytest.raises(DatasetError, match=r"b\.JPG and .*b\.png have the same labels, .*labels/b\.png: rename one"):
+        open_folders(images, labels, classes)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_a_picture_of_more_than_8_bits_is_an_error(tmp_path: Path, mode: str) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    (images / "b.JPG").unlink()
+    Image.new(mode, (3, 1), 4000).save(images / "b.png", "TIFF")
+    with pytest.raises(DatasetError, match=r"b\.png has more than 8 bits a pixel .*convert it to 8 bits"):
+        open_folders(images, labels, classes)[0]
+
+
 @pytest.mark.parametrize(("folder", "message"), [("absent", "is no folder"), ("labels/town", "has no labels")])
 def test_a_wrong_folder_of_pictures_is_an_error(tmp_path: Path, folder: str, message: str) -> None:
     _, labels, classes = write_folders(tmp_path)
@@ -67,6 +99,7 @@ def test_a_wrong_folder_of_pictures_is_an_error(tmp_path: Path, folder: str, mes
         ("70000: road\n", "expected an id from 0 to 65535, got 70000"),
         ("7: road\n8: Road\n", "classes.yaml: "),
         ("7: ''\n", "classes.yaml: "),
+        ("7: road\n7: car\n", "the key 7 is there twice"),
     ],
 )
 def test_a_wrong_file_of_classes_is_an_error_that_names_it(tmp_path: Path, text: str, message: str) -> None:
