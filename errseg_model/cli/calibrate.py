@@ -10,18 +10,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from errseg_model.cli.options import add_model_options
-from errseg_model.datasets import create_dataset, list_datasets
+from errseg_model.cli.options import add_dataset_options, add_model_options, open_dataset
 from errseg_model.errors import InputError
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser("calibrate", help="fit confidence to a labelled data set", description=__doc__)
-    names = list_datasets()
-    parser.add_argument("--dataset", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's folder")
-    parser.add_argument("--split", default="val", metavar="S", help="one that was not trained on (default: val)")
+    add_dataset_options(parser, split="one that was not trained on (default: val)")
     parser.add_argument("--out", type=Path, required=True, metavar="F", help="the calibrated weights (.safetensors)")
     add_model_options(parser)
     parser.set_defaults(run=run)
@@ -38,12 +34,13 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.out.suffix != ".safetensors":
         raise InputError(f"--out must be a .safetensors file, got {arguments.out}")
-    dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
+    dataset = open_dataset(arguments, split="val")
+    pictures = f"{dataset.specification.title} ({dataset.split})"
     segmenter = model_choice(arguments).load()
     try:
         calibration = fit_calibration(*sample_logits(segmenter, dataset))
     except ValueError as error:
-        raise InputError(f"{arguments.root} ({arguments.split}): {error}") from None
+        raise InputError(f"{pictures}: {error}") from None
     model = create_model(arguments.model, arguments.checkpoint)
     before = measure(segmenter, dataset, dataset.vocabulary).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
@@ -51,5 +48,5 @@ def run(arguments: argparse.Namespace) -> None:
     after = measure(model_choice(arguments).load(), dataset, dataset.vocabulary).reliability.expected_error()
     print(
         f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "
-        f"{arguments.split} {before:.3f}, now {after:.3f}; weights: {arguments.out}"
+        f"{pictures} {before:.3f}, now {after:.3f}; weights: {arguments.out}"
     )

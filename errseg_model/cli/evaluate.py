@@ -12,19 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from errseg_model.cli.files import write_json
-from errseg_model.cli.options import add_model_options, model_choice, vocabulary
-from errseg_model.datasets import create_dataset, list_datasets
+from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
 from errseg_model.evaluation import SHOWN_CLASSES, Evaluation, evaluate, read_renaming
+from errseg_model.files import write_json
 
 
 def add_parser(subparsers: Any) -> None:
     """Register the subcommand."""
     parser = subparsers.add_parser("evaluate", help="measure on a labelled data set", description=__doc__)
-    names = list_datasets()
-    parser.add_argument("--dataset", required=True, choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help="the data set's folder")
-    parser.add_argument("--split", metavar="S", help="default: val, or camvid's test")
+    add_dataset_options(parser, split="default: val, or camvid's test")
     parser.add_argument("--vocabulary", type=vocabulary, metavar="V", help="default: the data set's classes")
     parser.add_argument("--classes-as", type=Path, metavar="FILE", help="YAML that renames classes")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
@@ -34,7 +30,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print. Raises InputError."""
-    dataset = create_dataset(arguments.dataset, arguments.root, arguments.split)
+    dataset = open_dataset(arguments)
     if arguments.max_classes is None:
         arguments.max_classes = dataset.specification.max_classes
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None

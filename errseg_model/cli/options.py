@@ -9,6 +9,7 @@ from pathlib import Path
 
 from errseg_model.backends.names import BACKENDS, PRECISIONS
 from errseg_model.config import RESIZES, check_input_size, list_models
+from errseg_model.datasets import Dataset, create_dataset, list_datasets, open_folders
 from errseg_model.errors import InputError
 from errseg_model.model_choice import ModelChoice
 from errseg_model.vocabulary import Vocabulary, VocabularyError
@@ -31,6 +32,33 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--backend", default="pytorch", metavar="B", help=f"one of {', '.join(BACKENDS)}")
     parser.add_argument("--precision", default="float32", metavar="P", help=f"one of {', '.join(PRECISIONS)}")
+
+
+def add_dataset_options(parser: argparse.ArgumentParser, split: str) -> None:
+    """--dataset, --root and --split (with its help), or --images, --labels and --classes."""
+    names = list_datasets()
+    known = parser.add_argument_group("a published data set")
+    known.add_argument("--dataset", choices=names, metavar="NAME", help=f"one of {', '.join(names)}")
+    known.add_argument("--root", type=Path, metavar="DIR", help="the data set's folder")
+    known.add_argument("--split", metavar="S", help=split)
+    own = parser.add_argument_group("or pictures of your own, laid out as `errseg train` reads them")
+    own.add_argument("--images", type=Path, metavar="DIR", help="pictures, folders below it too")
+    own.add_argument("--labels", type=Path, metavar="DIR", help="a PNG of the same name for each: one id a pixel")
+    own.add_argument("--classes", type=Path, metavar="FILE", help="YAML of id: name")
+
+
+def open_dataset(arguments: argparse.Namespace, split: str | None = None) -> Dataset:
+    """What the options of `add_dataset_options` ask for; of a published data set `split` by default.
+
+    Raises InputError: options of both kinds or too few of one, or DatasetError, which is one.
+    """
+    known = {"--dataset": arguments.dataset, "--root": arguments.root}
+    own = {"--images": arguments.images, "--labels": arguments.labels, "--classes": arguments.classes}
+    if all(own.values()) and not any((*known.values(), arguments.split)):
+        return open_folders(*own.values())
+    if all(known.values()) and not any(own.values()):
+        return create_dataset(arguments.dataset, arguments.root, arguments.split or split)
+    raise InputError(f"expected {' and '.join(known)} (and --split) of a published data set, or {', '.join(own)}")
 
 
 def model_choice(arguments: argparse.Namespace) -> ModelChoice:

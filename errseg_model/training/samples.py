@@ -13,9 +13,8 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from errseg_model.config import ModelConfig
-from errseg_model.datasets import Dataset, LabelledImage, create_dataset
+from errseg_model.datasets import Dataset, LabelledImage, create_dataset, open_folders
 from errseg_model.datasets.camvid import CLASSES
-from errseg_model.datasets.folders import open_folders
 from errseg_model.errors import InputError
 from errseg_model.preprocessing import fitted_size, image_size
 from errseg_model.sample_drive import SampleDrive

@@ -12,6 +12,7 @@ import torch
 from errseg_model import Segmenter
 from errseg_model.__main__ import main
 from errseg_model.datasets import create_dataset
+from errseg_model.datasets.camvid import CLASSES
 from errseg_model.factory import create_model
 
 
@@ -34,13 +35,29 @@ def test_calibrated_weights_differ_in_the_last_layer_and_err_less(
     out = tmp_path / "calibrated.safetensors"
     assert main([*arguments, "--out", str(out)]) == 0
     message = capsys.readouterr().out
-    before, after = (float(message.split(word)[1].split(",")[0].split(";")[0]) for word in ("on val ", "now "))
+    before, after = (float(message.split(word)[1].split(",")[0].split(";")[0]) for word in ("(val) ", "now "))
     assert after < before
     first, calibrated = create_model("errseg-lite").named_tensors(), create_model("errseg-lite", out).named_tensors()
     assert {name for name in first if not torch.equal(first[name], calibrated[name])} == {
         "decoder.head.weight",
         "decoder.head.bias",
     }
+
+
+def test_pictures_of_ones_own_calibrate_into_a_new_folder(
+    arguments: list[str], tiny_camvid: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = tmp_path / "classes.yaml"
+    classes.write_text("".join(f"{label}: {name}\n" for label, name in enumerate(CLASSES)))
+    split = tiny_camvid / "val"
+    folders = ["--images", str(split / "images"), "--labels", str(split / "labels"), "--classes", str(classes)]
+    messages = []
+    for data in (arguments[1:5], folders):
+        out = tmp_path / "new" / f"{len(messages)}.safetensors"
+        assert main(["calibrate", *data, *arguments[5:], "--out", str(out)]) == 0
+        messages.append(capsys.readouterr().out)
+    assert "images (all)" in messages[1]
+    assert [message.split("; expected")[0] for message in messages] == [messages[0].split("; expected")[0]] * 2
 
 
 def test_weights_are_written_as_safetensors_only(

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from errseg_model import create_model
 from errseg_model.__main__ import main
 from errseg_model.checkpoint import save_checkpoint
-from errseg_model.cli.files import InputError, whole
 from errseg_model.cli.options import image_size, input_size
+from errseg_model.files import InputError, whole
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +102,26 @@ def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: 
         (["evaluate", "--dataset", "cityscapes", "--root", "."], "does not hold Cityscapes in a known layout"),
         (["evaluate", "--dataset", "voc-20", "--root", ".", "--split", "test"], "unknown split 'test'"),
         (["evaluate", "--dataset", "kitti", "--root", "."], "invalid choice"),
+        (["evaluate", "--dataset", "camvid"], "expected --dataset and --root (and --split) of a published"),
+        (["evaluate", "--images", "i", "--labels", "l"], "or --images, --labels, --classes"),
+        (["evaluate", "--dataset", "camvid", "--root", ".", "--images", "i"], "or --images, --labels, --classes"),
+        (
+            [
+                "calibrate",
+                "--images",
+                "i",
+                "--labels",
+                "l",
+                "--classes",
+                "c",
+                "--split",
+                "val",
+                "--out",
+                "c.safetensors",
+            ],
+            "or --images, --labels, --classes",
+        ),
+        (["evaluate", "--images", "i", "--labels", "l", "--classes", "c"], "i is no folder"),
     ],
 )
 def test_wrong_input_is_one_message_and_status_2(
@@ -183,7 +203,7 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_pytorch_is_imported_only_when_it_is_needed() -> None:
     code = (
-        "import sys, errseg_model.cli.options, errseg_model.cli.files, errseg_model.sample_drive; "
+        "import sys, errseg_model.cli.options, errseg_model.files, errseg_model.sample_drive; "
         "assert 'torch' not in sys.modules; errseg_model.Segmenter; assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
