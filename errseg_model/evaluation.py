@@ -16,7 +16,7 @@ from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.segmenter import Segmenter
-from errseg_model.vocabulary import Vocabulary, VocabularyEntry
+from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
 from errseg_model.yaml_files import read_yaml
 
 WARM_UP = 2
@@ -129,4 +129,7 @@ def read_renaming(path: str | Path) -> dict[str, VocabularyEntry]:
     content = read_yaml(path)
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise InputError(f"{path} must be a YAML mapping of class names to other words (sky: heavens)")
-    return {str(name): VocabularyEntry.parse(words) for name, words in content.items()}
+    try:
+        return {str(name): VocabularyEntry.parse(words) for name, words in content.items()}
+    except VocabularyError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -43,6 +43,12 @@ class SampleDriveSource:
     """Of the crops."""
 
 
+_NOT_NEGATIVE = (
+    *("warmup_steps", "distractors", "compounds", "seed", "word_noise", "weight_decay", "aspect_jitter"),
+    *("related_weight", "jaccard_weight", "cost_weight", "prototype_weight", "teacher_weight"),
+)
+
+
 @dataclass(frozen=True)
 class TrainingRecipe:
     """One training run; config/training/errseg-lite.yaml explains each field."""
@@ -87,7 +93,10 @@ class TrainingRecipe:
 
     def __post_init__(self) -> None:
         """Raises InputError: a value out of its range."""
-        check_input_size(self.crop)
+        try:
+            check_input_size(self.crop)
+        except InputError as error:
+            raise InputError(f"recipe: crop: {error}") from None
         if isinstance(self.data, DatasetSource) and "test" in self.data.splits:
             raise InputError("the split 'test' is for measuring only: take it out of the recipe's splits")
         for name in ("steps", "batch_size", "save_every", "min_classes"):
@@ -95,15 +104,20 @@ class TrainingRecipe:
         least = f"at least min_classes ({self.min_classes})"
         self._check("max_classes", self.max_classes >= self.min_classes, least)
         self._check("candidates", self.candidates >= self.max_classes, f"at least max_classes ({self.max_classes})")
-        for name in ("warmup_steps", "distractors", "compounds", "seed", "word_noise", "weight_decay", "aspect_jitter"):
+        for name in _NOT_NEGATIVE:
             self._check(name, getattr(self, name) >= 0, "0 or more")
+        self._check("rates", all(rate >= 0 for rate in self.rates.values()), "numbers of 0 or more")
         self._check("compounds", self.compounds == 0 or self.distractors > 0, "0 without distractors")
         for name in ("learning_rate", "entropy_weight"):
             self._check(name, getattr(self, name) > 0, "above 0")
         self._check("scale", 0 < self.scale[0] <= self.scale[1], "a lower and an upper bound above 0")
         for name in ("rare_share", "teacher_threshold"):
             self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")
-        self._check("ema_decay", self.ema_decay is None or 0 <= self.ema_decay < 1, "null or in 0..1")
+        bounds, drive = self.class_weight, self.sample_drive
+        self._check("class_weight", bounds is None or 0 < bounds[0] <= bounds[1], "null, or two bounds above 0")
+        drawn = drive is None or (drive.frames >= 1 and 0 <= drive.share <= 1)
+        self._check("sample_drive", drawn, "null, or at least 1 of frames and a share in 0..1")
+        self._check("ema_decay", self.ema_decay is None or 0 < self.ema_decay < 1, "null or between 0 and 1")
         self._check("gradient_norm", self.gradient_norm is None or self.gradient_norm > 0, "null or above 0")
 
     def _check(self, name: str, holds: bool, expected: str) -> None:

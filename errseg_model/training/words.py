@@ -237,7 +237,9 @@ def _check_held_out(held_out: Sequence[str], classes: Sequence[str]) -> None:
 def _lists(content: Any, key: str, path: str | Path) -> dict[str, list[str]]:
     """The mapping `key` of a words file: class names to lists of phrases."""
     mapping = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(mapping, dict) or not all(_is_list(phrases) for phrases in mapping.values()):
+    if not isinstance(mapping, dict) or not all(
+        isinstance(name, str) and _is_list(phrases) for name, phrases in mapping.items()
+    ):
         raise InputError(f"words {path} must have `{key}`, a mapping of class names to lists of phrases")
     return mapping
 

@@ -57,7 +57,7 @@ def test_read_renaming(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("content", ["- sky\n", "sky: [a]\n", "sky: 1\n", "a: b: c\n", "", "\xff"])
+@pytest.mark.parametrize("content", ["- sky\n", "sky: [a]\n", "sky: 1\n", "a: b: c\n", "", "\xff", "sky: ''\n"])
 def test_wrong_renaming(tmp_path: Path, content: str) -> None:
     (tmp_path / "words.yaml").write_bytes(content.encode("latin-1"))
     with pytest.raises(InputError, match=r"words.yaml"):
