@@ -62,7 +62,7 @@ def _figures(accuracy: Accuracy) -> dict[str, object]:
     return {
         "miou": accuracy.confusion.miou_of_truth(),
         "pixel_accuracy": accuracy.confusion.pixel_accuracy(),
-        "iou": accuracy.confusion.iou().tolist(),
+        "iou": [None if np.isnan(iou) else iou for iou in accuracy.confusion.iou().tolist()],
         "expected_calibration_error": accuracy.reliability.expected_error(),
         "images_with_all_classes_kept": accuracy.hit_rate,
         "kept_classes_mean": float(accuracy.kept.mean()),
