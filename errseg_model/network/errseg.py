@@ -128,11 +128,11 @@ class ERRSeg(nn.Module):
         So do what is folded (the cost embedding) or divides by a variance (the running one of BatchNorm). The
         statistics of LayerNorm and GroupNorm and attention's softmax are float32 inside PyTorch's kernels.
         """
+        exact = [self.cost_embedding, *(module for module in self.modules() if isinstance(module, nn.BatchNorm2d))]
+        weights = [{name: tensor.clone() for name, tensor in module.state_dict().items()} for module in exact]
         self.to(dtype)
-        self.cost_embedding.float()
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.float()
+        for module, kept in zip(exact, weights, strict=True):
+            module.float().load_state_dict(kept)  # .float() alone would leave them rounded
 
     def forward(self, images: Tensor, text: Tensor, max_classes: int) -> ERRSegOutput:
         """`segment_batch` with this network and the paper's fixed K."""

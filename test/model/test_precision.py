@@ -55,6 +55,19 @@ def test_masks_of_bfloat16_agree_on_a_frame_of_the_sample_drive() -> None:
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_what_stays_float32_is_not_rounded(precision: torch.dtype) -> None:
+    network = create_model("errseg-lite").network
+    exact = [name for name, module in network.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    before = {
+        name: t.clone() for name, t in network.state_dict().items() if name.startswith(("cost_embedding.", *exact))
+    }
+    network.set_precision(precision)
+    after = network.state_dict()
+    assert len(before) > 100 and all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert any(tensor.is_floating_point() and (tensor != tensor.to(precision)).any() for tensor in before.values())
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_embeddings_cost_and_logits_are_float32_in_any_precision(precision: torch.dtype) -> None:
     torch.manual_seed(0)
     network = create_model("errseg-lite", random_weights=True).network
