@@ -5,6 +5,7 @@ Weights are data: a pickled file is read with `weights_only=True`, which refuses
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -48,8 +49,10 @@ def published_name(name: str) -> str:
 def existing_file(path: str | Path) -> Path:
     """Return `path`. Raises CheckpointError when there is no such file."""
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a folder above may not be read
         raise CheckpointError(f"checkpoint {path} does not exist or is not a file")
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f"checkpoint {path} may not be read by this user")
     return path
 
 

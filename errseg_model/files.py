@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,13 @@ from errseg_model.errors import ImageError, InputError
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB. Raises ImageError."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises where a folder above may not be read
         raise ImageError(f"image {path} does not exist or is not a file")
     try:
         image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (cv2.error, OSError):
+    except OSError as error:
+        raise ImageError(f"image {path} cannot be read: {error.strerror}") from None
+    except cv2.error:
         image = None
     if image is None:
         raise ImageError(f"image {path} cannot be decoded: expected a PNG, JPEG or another picture OpenCV reads")

@@ -13,6 +13,8 @@ _M_ARENA_MAX = -8
 _LARGEST_KEPT = 1 << 26
 """Bytes of one piece of memory: more than a layer of the network. What is larger comes and goes by itself, as its
 room in the heap would soon be in pieces and not hold its like again."""
+_MOST_OF_OLD_GLIBC = 1 << 25
+"""Before 2.35 no more is taken."""
 _MOST_KEPT = 1 << 30
 """Bytes that may lie free at the end of the heap."""
 
@@ -29,7 +31,8 @@ def reuse_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)
-        mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT)
+        if not mallopt(_M_MMAP_THRESHOLD, _LARGEST_KEPT):
+            mallopt(_M_MMAP_THRESHOLD, _MOST_OF_OLD_GLIBC)
         mallopt(_M_TRIM_THRESHOLD, _MOST_KEPT)
 
 

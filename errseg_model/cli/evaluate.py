@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
-from errseg_model.evaluation import SHOWN_CLASSES, Evaluation, evaluate, read_renaming
+
+if TYPE_CHECKING:
+    from errseg_model.evaluation import Evaluation
 from errseg_model.files import write_json
 
 
@@ -30,6 +32,9 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print. Raises InputError."""
+    # PyTorch takes seconds to import: not for those who only ask for help.
+    from errseg_model.evaluation import evaluate, read_renaming
+
     dataset = open_dataset(arguments)
     if arguments.max_classes is None:
         arguments.max_classes = dataset.specification.max_classes
@@ -41,6 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(evaluation: Evaluation) -> str:
+    from errseg_model.evaluation import SHOWN_CLASSES
+
     figures = evaluation.to_json()
     iou = evaluation.confusion.iou()
     width = max(len(name) for name in evaluation.classes)

@@ -29,9 +29,15 @@ CHECKED = ((1, 3), (2, 19))
 """Batches and numbers of kept classes that the files are run with."""
 
 BETWEEN = (
-    "cost = dense16 . text for each of T words (unit vectors), likewise dense32; keep K of T by the places 1, 2 and 3 "
-    "that each class takes at the pixels of stride 16 (weights 100, 10, 1), in ascending order; cost16, cost32 and "
-    "text are those of the kept classes. A class's score is the sigmoid of its logits."
+    "cost = dense16 . text for each of T words (unit vectors), likewise dense32; keep K of T by the places 1, 2 and "
+    "3 that each class takes at the pixels of stride 16 (weights 100, 10, 1), in ascending order; cost16, cost32 "
+    "and text are those of the kept classes. A class's score is the sigmoid of its logits. Where resize is "
+    "letterbox, an image is resized to the largest size within input_size that has its aspect ratio, rounded to "
+    "multiples of 4, and padded on the right and below with zeros after normalising, to multiples of 32; only "
+    "pixels of stride 16 whose middles lie in the image are counted, and the logits are cut to the image. A word is "
+    "put into prompt and encoded by text_tower; of a class with synonyms the first alone or the mean of the unit "
+    "vectors, as synonyms says. min_share, where it is above 0, is the share of the weights below which a class is "
+    "not among the K."
 )
 
 
@@ -104,6 +110,7 @@ def describe(config: ModelConfig, graphs: OnnxGraphs, agreement: Agreement) -> d
         "model": config.name,
         "format": "onnx",
         "input_size": list(config.input_size),
+        "resize": config.resize,
         "pixels": {
             "order": "RGB",
             "mean": list(config.mean),
@@ -111,6 +118,10 @@ def describe(config: ModelConfig, graphs: OnnxGraphs, agreement: Agreement) -> d
             "antialias": config.antialias,
         },
         "max_classes": config.max_classes,
+        "min_share": config.min_share,
+        "text_tower": config.text_tower,
+        "prompt": config.prompt,
+        "synonyms": config.synonyms,
         "graphs": {
             name: {"file": f"{name}.onnx", **_signature(graph)}
             for name, graph in (("encode", graphs.encode), ("fuse", graphs.fuse))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,9 +13,10 @@ from tqdm import tqdm
 from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.files import read_image, whole, write_image, write_json
-from errseg_model.result import SegmentationResult
-from errseg_model.segmenter import EncodedVocabulary, Segmenter
-from errseg_model.visualization import overlay
+
+if TYPE_CHECKING:
+    from errseg_model.result import SegmentationResult
+    from errseg_model.segmenter import EncodedVocabulary, Segmenter
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,11 +37,13 @@ def run(arguments: argparse.Namespace) -> None:
     names = [path.stem for path in arguments.images]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(f"several images are called {', '.join(sorted(repeated))}: their results would collide")
-    images = [read_image(path) for path in arguments.images]
+    for path in arguments.images:
+        read_image(path)  # again below: many pictures at a time would fill the memory
     segmenter = model_choice(arguments).load()
     encoded = segmenter.encode(arguments.vocabulary)
     entries = []
-    for number, (path, image) in enumerate(tqdm(list(zip(arguments.images, images, strict=True)), unit="image")):
+    for number, path in enumerate(tqdm(arguments.images, unit="image")):
+        image = read_image(path)
         started = time.perf_counter()
         result = segmenter.segment([image], encoded)[0]
         latency = (time.perf_counter() - started) * 1000
@@ -52,12 +55,15 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _write(path: Path, image: Any, result: SegmentationResult, out: Path) -> dict[str, Any]:
+    from errseg_model.visualization import overlay
+
     files = {kind: f"{path.stem}_{kind}.png" for kind in ("mask", "confidence", "overlay")}
     narrow = len(result.vocabulary) < 256
     write_image(out / files["mask"], result.mask.astype(np.uint8) if narrow else result.mask)
     write_image(out / files["confidence"], np.rint(result.confidence * 255).astype(np.uint8))
     write_image(out / files["overlay"], overlay(image, result.mask, result.vocabulary))
-    pixels = np.bincount(result.mask.ravel(), minlength=len(result.vocabulary))
+    count = len(result.vocabulary)
+    pixels = np.bincount(result.mask.ravel(), minlength=count)[:count]  # without those that are unlabelled
     return {
         "image": str(path),
         **files,

@@ -9,17 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from errseg_model import create_model
+from errseg_model import SegmentationResult, Segmenter, create_model
 from errseg_model.__main__ import main
 from errseg_model.checkpoint import save_checkpoint
 from errseg_model.cli.options import image_size, input_size
 from errseg_model.files import InputError, whole
+from errseg_model.result import UNLABELLED
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +70,24 @@ def test_segment_writes_what_the_interface_says(tmp_path: Path, picture: Path, l
     assert first["selected"] == [list(first["scores"])[index] for index in saved["selected"]]
 
 
+def test_pixels_without_a_class_belong_to_no_share(
+    tmp_path: Path, picture: Path, lite_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As weights of a training that diverged give them."""
+    segment = Segmenter.segment
+
+    def unlabelled(*arguments: Any, **options: Any) -> list[SegmentationResult]:
+        (result,) = segment(*arguments, **options)
+        result.mask[:10] = UNLABELLED
+        return [result]
+
+    monkeypatch.setattr(Segmenter, "segment", unlabelled)
+    arguments = ["segment", str(picture), "--vocabulary", "road; sky", "--out", str(tmp_path / "out")]
+    assert main([*arguments, *options(lite_file)]) == 0
+    shares = json.loads((tmp_path / "out/result.json").read_text())["images"][0]["shares"]
+    assert set(shares) == {"road", "sky"} and sum(shares.values()) == pytest.approx(0.8)
+
+
 def test_more_than_255_classes_make_a_16_bit_mask(tmp_path: Path, picture: Path, lite_file: Path) -> None:
     vocabulary = tmp_path / "many.json"
     vocabulary.write_text(json.dumps([f"thing {number}" for number in range(300)]))
@@ -89,6 +109,8 @@ def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: 
     ("arguments", "message"),
     [
         (["segment", "absent.png", "--vocabulary", "a", "--out", "o"], "absent.png does not exist"),
+        (["segment", "a" * 300, "--vocabulary", "a", "--out", "o"], "does not exist or is not a file"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c" * 300], "does not exist"),
         (["segment", "broken.png", "--vocabulary", "a", "--out", "o"], "broken.png cannot be decoded"),
         (["segment", "street.png", "x/street.png", "--vocabulary", "a", "--out", "o"], "called street"),
         (["segment", "street.png", "--vocabulary", "a; A", "--out", "o"], "same name"),
@@ -204,6 +226,7 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
 def test_pytorch_is_imported_only_when_it_is_needed() -> None:
     code = (
         "import sys, errseg_model.cli.options, errseg_model.files, errseg_model.sample_drive; "
+        "import errseg_model.__main__; "
         "assert 'torch' not in sys.modules; errseg_model.Segmenter; assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
