@@ -10,7 +10,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from errseg_model.memory import reuse_memory
@@ -31,7 +32,7 @@ END_SECONDS = 2.5
 """From the signal to the end of the process, whatever hangs."""
 
 THREADS = 4
-"""One for images, one for parameters, one for a change of the state, one for the clock and diagnostics."""
+"""One for images, one for parameters and the clock, one for a change of the state, one for diagnostics."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -73,7 +74,7 @@ class _RosThread(threading.Thread):
     """All that has to do with ROS. Python handles signals on the main thread, so none breaks off what happens here."""
 
     def __init__(self, args: Sequence[str] | None, done: Callable[[], object]) -> None:
-        """`done` is called on this thread when the node could not start."""
+        """`done` is called when the node could not start."""
         super().__init__(name="errseg ros", daemon=True)
         self.status = 0
         """Exit status of the process."""
@@ -85,19 +86,11 @@ class _RosThread(threading.Thread):
 
     def run(self) -> None:
         """Until the node could not start, or `end`."""
-        try:
+        with self._fatal_errors():
             node, executor = self._made = self._create()
-            _autostart(node)
+            # Beside it, so that parameters, the state and /clock are served while the model is loaded.
+            threading.Thread(target=self._autostart, args=(node,), name="errseg start", daemon=True).start()
             self._spin(node, executor)
-        except Exception as error:
-            if self._ending:
-                return  # what was broken off is no news
-            self.status = 1
-            if isinstance(error, _StartError):
-                _fatal(str(error))
-            else:
-                traceback.print_exc()
-            self._done()
 
     def end(self) -> None:
         """Leave the middleware. On the main thread."""
@@ -113,6 +106,30 @@ class _RosThread(threading.Thread):
         if not stopped:
             _be_silent()
         node.destroy_node()  # tells other nodes; without it they wait for this one to time out
+
+    @contextmanager
+    def _fatal_errors(self) -> Iterator[None]:
+        """What is raised here is the end of the process, with exit status 1."""
+        try:
+            yield
+        except Exception as error:
+            if self._ending:
+                return  # what was broken off is no news
+            self.status = 1
+            if isinstance(error, _StartError):
+                _fatal(str(error))
+            else:
+                traceback.print_exc()
+            self._done()
+
+    def _autostart(self, node: SegmentationNode) -> None:
+        from errseg_model.errors import InputError
+
+        with self._fatal_errors():
+            try:
+                node.autostart()
+            except InputError as error:
+                raise _StartError(str(error)) from None
 
     def _create(self) -> tuple[SegmentationNode, Executor]:
         import rclpy
@@ -147,15 +164,6 @@ class _RosThread(threading.Thread):
                 executor.spin_once()
             except Exception as error:
                 faults.report(f"a request or an event was not handled: {type(error).__name__}: {error}")
-
-
-def _autostart(node: SegmentationNode) -> None:
-    from errseg_model.errors import InputError
-
-    try:
-        node.autostart()
-    except InputError as error:
-        raise _StartError(str(error)) from None
 
 
 def _fatal(text: str) -> None:

@@ -199,7 +199,7 @@ def _check_together(values: Values) -> Values:
     if values.latency_warn_ms > values.latency_error_ms:
         raise ParameterError(
             f"parameter latency_warn_ms: expected latency_error_ms ({values.latency_error_ms}) or less, "
-            f"got {values.latency_warn_ms}"
+            f"got {values.latency_warn_ms}: set latency_error_ms first, or both at once"
         )
     return values
 

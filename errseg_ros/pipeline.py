@@ -85,10 +85,13 @@ class Pipeline:
     which gives it its order; labels are published also while no images flow.
     """
 
-    def __init__(self, node: Node, segmenter: Segmenter, values: Values, history: History, source: str) -> None:
+    def __init__(
+        self, node: Node, segmenter: Segmenter, readiness: Readiness, values: Values, history: History, source: str
+    ) -> None:
         """Encode the vocabulary and create the publishers. Raises ClassIdsExhausted.
 
-        `history` is that of the pipeline before, `source` tells where the vocabulary comes from.
+        `readiness` has warmed up, `history` is that of the pipeline before, `source` tells where the vocabulary comes
+        from.
         """
         self._node = node
         self._segmenter = segmenter
@@ -112,8 +115,8 @@ class Pipeline:
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
         self._kept: dict[str, _Kept] = {}  # of each camera; the worker's thread alone changes it while it computes
-        self._readiness = Readiness(segmenter, values, lambda text: node.get_logger().warning(text))
-        self._worker = Worker(self._answer, self._take_terms, self._on_error, self._readiness.warm_up())
+        self._readiness = readiness
+        self._worker = Worker(self._answer, self._take_terms, self._on_error, readiness.batch)
         self._worker.start()
         self._worker.notify()
 
@@ -143,17 +146,18 @@ class Pipeline:
         self.monitors = {camera: CameraMonitor() for camera in self._values.cameras}
         self._worker.resume()
         for camera in self._values.cameras:
-            self._images.append(
-                self._node.create_subscription(
+            topic = f"{camera}/{self._topic}"
+            with qos.overrides_of(topic):
+                image = self._node.create_subscription(
                     self._message_type,
-                    f"{camera}/{self._topic}",
+                    topic,
                     partial(self._receive, camera, self.monitors[camera]),
                     qos.image_input(),
                     callback_group=MutuallyExclusiveCallbackGroup(),
                     event_callbacks=qos.no_subscription_events(),
                     qos_overriding_options=qos.overridable(),
                 )
-            )
+            self._images.append(image)
         return [image.topic_name for image in self._images]
 
     def deactivate(self) -> None:

@@ -141,6 +141,7 @@ class CameraPublishers:
 
 
 def _create(node: Node, message_type: Any, topic: str, profile: QoSProfile) -> Publisher[Any]:
-    return node.create_publisher(
-        message_type, topic, profile, event_callbacks=qos.no_events(), qos_overriding_options=qos.overridable()
-    )
+    with qos.overrides_of(topic):
+        return node.create_publisher(
+            message_type, topic, profile, event_callbacks=qos.no_events(), qos_overriding_options=qos.overridable()
+        )

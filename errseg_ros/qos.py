@@ -6,8 +6,13 @@ given, so a shared one would carry the override of one topic to all others.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from errseg_model.errors import InputError
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -41,6 +46,19 @@ def overridable() -> QoSOverridingOptions:
     Only for what exists from the node's start: the parameters stay when a publisher goes.
     """
     return QoSOverridingOptions.with_default_policies()
+
+
+@contextmanager
+def overrides_of(topic: str) -> Iterator[None]:
+    """Around the creation of what is `overridable`. Raises InputError for an override that is none."""
+    try:
+        yield
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:  # rcl's own are of types derived from it
+            raise
+        raise InputError(
+            f"qos_overrides of {topic}: {error}; history is keep_last or keep_all, reliability reliable or best_effort"
+        ) from None
 
 
 def no_events() -> PublisherEventCallbacks:

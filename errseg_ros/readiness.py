@@ -22,12 +22,11 @@ class Readiness:
         self._values = values
         self._warn = warn
         self._ready: set[tuple[int, int]] = set()
+        self.batch = 1
+        """How many cameras' images are computed together; known after `warm_up`."""
 
-    def warm_up(self) -> int:
-        """Compute an image of `image_size` before the first camera's comes.
-
-        Returns how many cameras' images are computed together.
-        """
+    def warm_up(self) -> None:
+        """Compute an image of `image_size` before the first camera's comes."""
         image = np.zeros((*self._values.image_size, 3), np.uint8)
         self._ready.add(self._input_size(image))
         encoded = self._segmenter.encode(self._values.vocabulary)
@@ -38,8 +37,8 @@ class Readiness:
         if self._segmenter.device.type == "cpu":
             # Measured: several are no faster, and the first answer waits for the last image.
             compute(1)
-            return 1
-        return fastest_batch(compute, len(self._values.cameras))
+        else:
+            self.batch = fastest_batch(compute, len(self._values.cameras))
 
     def announce(self, camera: str, image: NDArray[np.uint8]) -> None:
         """Log what the first image of another size than `image_size` waits for. Raises ImageError."""

@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from errseg_ros import qos
 from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
 from errseg_ros.parameters import Parameters, Values
 from errseg_ros.pipeline import Pipeline
+from errseg_ros.readiness import Readiness
 from errseg_ros.transitions import Transitions
 from errseg_ros.vocabulary_server import History
 
@@ -49,6 +51,8 @@ class SegmentationNode(LifecycleNode):
         Node.__init__(self, "errseg")
         self._transitions = Transitions()
         LifecycleNodeMixin.__init__(self, callback_group=self._transitions)
+        service = self._service_change_state
+        service.callback = partial(self._change_state, service.callback)
         try:
             self._prepare()
         except Exception:
@@ -65,9 +69,10 @@ class SegmentationNode(LifecycleNode):
         self._state, self._fault = "unconfigured", ""
         self._starting = False
         self._configuration.on_change(self._change)
-        self._diagnostics = self.create_publisher(
-            DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
-        )
+        with qos.overrides_of("/diagnostics"):
+            self._diagnostics = self.create_publisher(
+                DiagnosticArray, "/diagnostics", qos.diagnostics(), qos_overriding_options=qos.overridable()
+            )
         self.create_timer(
             PERIOD,
             self._report,
@@ -90,8 +95,17 @@ class SegmentationNode(LifecycleNode):
         self._starting = True
         for trigger in (self.trigger_configure, self.trigger_activate):
             with self._transitions.running() as begun:
-                if begun and trigger() != TransitionCallbackReturn.SUCCESS:
+                if not begun:
+                    return
+                try:
+                    done = trigger()
+                except RuntimeError:  # rcl's, on Humble: not possible in this state
+                    done = TransitionCallbackReturn.ERROR
+                if self._fault:
                     raise InputError(self._fault)
+                if done != TransitionCallbackReturn.SUCCESS:
+                    self.get_logger().warning("goes on as it is: its state was changed from outside while it started")
+                    break
         self._starting = False
 
     def stop(self, timeout: float) -> bool:
@@ -143,6 +157,15 @@ class SegmentationNode(LifecycleNode):
         self._state = "unconfigured"
         return TransitionCallbackReturn.SUCCESS
 
+    def _change_state(self, change: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+        """On a thread of the executor: `change`, which is rclpy's. Humble's never answers what the state forbids."""
+        try:
+            return change(request, response)
+        except RuntimeError as error:  # rcl's
+            self.get_logger().error(f"no change of state: {' '.join(str(error).split())}")
+            response.success = False
+            return response
+
     def _transition(self, name: str, goal: str, act: Callable[[], None]) -> TransitionCallbackReturn:
         """rclpy swallows exceptions of transitions: this tells them."""
         result = self._attempt(name, goal, act)
@@ -173,9 +196,17 @@ class SegmentationNode(LifecycleNode):
         values = self._values
         self.get_logger().info(f"loading {values.model}")
         segmenter = _load(values)
+        readiness = Readiness(segmenter, values, lambda text: self.get_logger().warning(text))
+        readiness.warm_up()  # may take minutes, in which parameters can be set
         with self._changing:
             values = self._values  # a change may have come in the meantime
-            self._pipeline = Pipeline(self, segmenter, values, self._history, self._source)
+            before = {*self.publishers}
+            try:
+                self._pipeline = Pipeline(self, segmenter, readiness, values, self._history, self._source)
+            except Exception:
+                for publisher in {*self.publishers} - before:
+                    self.destroy_publisher(publisher)
+                raise
         height, width = values.input_size
         self.get_logger().info(
             f"model {values.model} ({values.checkpoint or 'its own weights'}) on {segmenter.device}, "

@@ -106,7 +106,8 @@ def _remappings(cameras: list[str], images: list[str]) -> list[tuple[str, str]]:
     """Both transports of each camera, as the parameter file may choose either."""
     if images and len(images) != len(cameras):
         raise RuntimeError(
-            f"argument image: expected one topic for each of the cameras {', '.join(cameras)}, got {', '.join(images)}"
+            f"argument image: expected one topic for each of the cameras {', '.join(cameras)}, got "
+            f"{', '.join(images)}; cameras:= names them"
         )
     return [
         (f"{camera}/image{transport}", f"{image}{transport}")

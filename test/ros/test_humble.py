@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import Image
 
 MASK, LABELS = "/errseg/camera/mask", "/errseg/label_info"
@@ -41,6 +43,12 @@ def test_changes_are_taken_together_or_refused_together(node: Any, client: Any, 
     assert [result.successful for result in one_by_one] == [True, False, True]
     assert client.labels(["sky"]) == {"sky": 1}
     assert "Traceback" not in node.log()
+
+
+def test_a_change_of_state_that_is_not_possible_is_answered(node: Any, client: Any) -> None:
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert client.call(ChangeState, "/errseg/change_state", request).success is False
+    assert "no change of state: " in node.log() and "Traceback" not in node.log()
 
 
 def test_its_topics_come_and_go_without_event_handlers(node: Any, client: Any, image: Callable[[], Image]) -> None:

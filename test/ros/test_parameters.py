@@ -306,7 +306,7 @@ def schema() -> dict[str, Any]:
 def documented() -> dict[str, Any]:
     """The parameters in the parameter file, with those that are commented out."""
     text = (CONFIG / "errseg.param.yaml").read_text()
-    for name in OWN:
+    for name in (*OWN, "use_sim_time"):
         assert f"    # {name}: " in text
         text = text.replace(f"    # {name}: ", f"    {name}: ")
     return yaml.safe_load(text)["/**"]["ros__parameters"]

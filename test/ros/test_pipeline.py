@@ -101,8 +101,6 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
     def make(
         room: int = 100, *, resize: str | None = None, warm_up: bool = False, **changes: Any
     ) -> tuple[Pipeline, Recorder]:
-        if not warm_up:
-            monkeypatch.setattr(Readiness, "warm_up", lambda self: 3)
         segmenter = Recorder.from_pretrained(
             "errseg-lite", device="cpu", input_size=(64, 64), resize=resize, min_share=0.0
         )
@@ -111,7 +109,12 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         if warm_up:
             segmenter.free.set()
         values = replace(Parameters(node).values, min_share=0.0, **changes)
-        pipeline = Pipeline(node, segmenter, values, History.first("mono8"), "test")
+        readiness = Readiness(segmenter, values, lambda text: node.get_logger().warning(text))
+        if warm_up:
+            readiness.warm_up()
+        else:
+            readiness.batch = 3
+        pipeline = Pipeline(node, segmenter, readiness, values, History.first("mono8"), "test")
         pipelines.append((pipeline, segmenter))
         pipeline.activate()
         return pipeline, segmenter

@@ -193,6 +193,28 @@ def test_the_state_can_be_asked_for_while_the_model_is_loaded_and_a_signal_ends_
     assert seconds < 3
 
 
+def test_the_state_can_be_asked_for_while_the_node_starts_itself(start_node: Callable[..., Any], client: Any) -> None:
+    with start_node(input_size="[64, 64]", vocabulary="[road, sky]", device="cpu") as node:
+        seen = []
+        while "active" not in seen:
+            seen.append(state(client))
+        assert "configuring" in seen, seen
+        node.wait_for_log("ready: waiting for")
+
+
+def test_a_configure_that_fails_late_leaves_no_topic(start_node: Callable[..., Any], client: Any) -> None:
+    """Of the second camera, after the first one's topics are there."""
+    override = {"qos_overrides./errseg/rear/confidence.publisher.reliability": "besteffort"}
+    with start_node(
+        autostart="false", cameras="[camera, rear]", input_size="[64, 64]", device="cpu", **override
+    ) as node:
+        for _ in range(2):
+            assert change(client, "configure") == [False]
+            assert state(client) == "unconfigured"
+            client.wait_until(lambda: topics(client) == set(), "no topics")
+        assert "qos_overrides of ~/rear/confidence: " in node.log() and "reliable or best_effort" in node.log()
+
+
 def test_rounds_leave_nothing_behind(managed: Any, client: Any, image: Callable[..., Image]) -> None:
     """Images at 30 Hz all the time, so that transitions meet images at any moment."""
     client.subscribe(Image, MASK)
