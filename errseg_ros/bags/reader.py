@@ -66,8 +66,8 @@ class BagReader:
         self._files = self._find_files()
         self._definitions: dict[str, FileTopic] = {}
         self._stores: dict[str, Typestore] = {}
-        self.start_ns = 0
-        """Time of the first message; 0 for a bag without any."""
+        self.start_ns: int | None = None
+        """Time of the first message; None for a bag without any."""
         self.topics: Mapping[str, BagTopic] = MappingProxyType({})
         """By name, in the order of the names."""
 
@@ -101,7 +101,7 @@ class BagReader:
         self.topics = MappingProxyType(
             {name: replace(topics[name], count=max(counts.get(name, 0), topics[name].count)) for name in sorted(topics)}
         )
-        self.start_ns = min(starts, default=0)
+        self.start_ns = min(starts, default=None)
         return self
 
     def __exit__(

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from errseg_model.files import whole, write_image
 from errseg_model.visualization import overlay
@@ -71,6 +71,7 @@ class Pictures:
         WebP: a fifth of a GIF's size, all colours, and browsers and editors play it.
         """
         first, *others = self._slides
+        size = first.picture.size  # an animation has one; a recording may have several
         stamps = [slide.sent_ns for slide in self._slides]
         durations = [max(round((b - a) / 1e6), 1) for a, b in zip(stamps, stamps[1:], strict=False)]
         with whole(self._out / ANIMATION) as partial:
@@ -78,7 +79,7 @@ class Pictures:
                 partial,
                 format="WEBP",
                 save_all=True,
-                append_images=[slide.picture for slide in others],
+                append_images=[ImageOps.pad(slide.picture, size) for slide in others],
                 duration=[*durations, _LAST_MS],
                 loop=0,
                 quality=_ANIMATION_QUALITY,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
+from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.bags import BagMessage, BagReader
 from errseg_ros.evaluate_bag.accumulator import Accumulator, Answer
 from errseg_ros.evaluate_bag.exhibits import Candidate
@@ -66,7 +67,7 @@ class BagEvaluation:
 
     summary: BagSummary
     rows: Rows
-    classes: tuple[str, ...]
+    classes: tuple[VocabularyEntry, ...]
     """Of the labels, in the order of their ids; empty without a label topic."""
     confusion: ConfusionMatrix
     worst: tuple[Candidate, ...]
@@ -281,7 +282,7 @@ def summarize(
             problems=problems,
         ),
         rows=accumulator.rows,
-        classes=tuple(entry.name for entry in accumulator.classes),
+        classes=accumulator.classes,
         confusion=accumulator.confusion,
         worst=accumulator.worst.chosen(),
         best=accumulator.best.chosen(),

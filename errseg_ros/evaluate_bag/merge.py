@@ -51,8 +51,7 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
     """Over all bags; their labels may have different classes, which are matched by name."""
     entries: dict[str, VocabularyEntry] = {}
     for part in parts:
-        for name in part.classes:
-            entry = VocabularyEntry(name)
+        for entry in part.classes:
             entries.setdefault(entry.key, entry)
     if not entries:
         return None
@@ -60,7 +59,7 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
     confusion = ConfusionMatrix(len(classes))
     places = {key: place for place, key in enumerate(entries)}
     for part in parts:
-        rows = [places[VocabularyEntry(name).key] for name in part.classes]
+        rows = [places[entry.key] for entry in part.classes]
         confusion.counts[np.ix_(rows, [*rows, len(classes)])] += part.confusion.counts
     meant = [match_classes(period.vocabulary, classes) for period in settings.periods]
     known = {int(place) for places in meant for place in places}

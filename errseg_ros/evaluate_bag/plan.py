@@ -46,8 +46,9 @@ def prepare(paths: Sequence[Path], settings: Settings) -> tuple[tuple[BagPlan, .
     plans: list[BagPlan] = []
     for path in paths:
         plan = plan_bag(path, settings)
-        same = sum(other.name.rpartition(" (")[0] == plan.name or other.name == plan.name for other in plans)
-        plans.append(replace(plan, name=f"{plan.name} ({same + 1})") if same else plan)
+        used = {other.name for other in plans}
+        names = (plan.name, *(f"{plan.name} ({number})" for number in range(2, len(plans) + 2)))
+        plans.append(replace(plan, name=next(name for name in names if name not in used)))
     if settings.periods and settings.periods[0].since <= 0:
         return tuple(plans), settings
     first = VocabularyPeriod(0.0, _default_vocabulary(plans))

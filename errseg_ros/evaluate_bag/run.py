@@ -103,6 +103,7 @@ def _open_state(job: Job, resume: bool) -> State:
         if not state.exists:
             raise InputError(f"{job.out} holds no unfinished evaluation to resume: leave --resume out")
         state.check()
+        state.saved = True  # whatever fails from here on, it can still be resumed
         return state
     if state.exists:
         raise InputError(

@@ -114,7 +114,7 @@ def _run(options: argparse.Namespace) -> None:
         pace = Pace(options.rate, options.delay, options.clock)
         player = Player(publishers.send, _clock(node) if own_clock else lambda _: None, pace, progress.add)
         # ros2 bag play starts with the bag, not with the first message that is played of it.
-        start_ns = min(bag.start_ns for bag in bags if bag.start_ns)
+        start_ns = min((bag.start_ns for bag in bags if bag.start_ns is not None), default=0)
         names = [topic.recorded for topic in topics]
         try:
             while True:

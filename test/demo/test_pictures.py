@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 from PIL import Image
 
 from errseg_ros.demo.frames import Source
@@ -39,3 +41,19 @@ def test_pictures(make_source: MakeSource, recording: Recording, tmp_path: Path)
             animation.load()
             durations.append(animation.info["duration"])
     assert durations[:3] == [200, 100, 200], "it plays at the speed of the masks"
+
+
+def test_pictures_of_several_sizes_are_one_animation(
+    make_source: MakeSource, recording: Recording, tmp_path: Path
+) -> None:
+    """As a folder has that holds upright pictures, too: the first one's size is that of all."""
+    pictures = Pictures(tmp_path, recording.change)
+    for number, (frame, given) in enumerate(answered(make_source(), recording)):
+        if number == 1:
+            upright = np.ascontiguousarray(frame.image.transpose(1, 0, 2))
+            frame = dataclasses.replace(frame, image=upright)
+            given = dataclasses.replace(given, mask=np.ascontiguousarray(given.mask.T))
+        pictures.add(frame, given)
+    pictures.write_animation()
+    with Image.open(tmp_path / "animation.webp") as animation:
+        assert (animation.n_frames, animation.size) == (4, (640, 48))

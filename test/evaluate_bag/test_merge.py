@@ -51,6 +51,15 @@ def test_bags_with_labels_of_different_classes_are_merged_by_name(
     assert [bag.evaluated for bag in evaluation.bags] == [1, 2]
 
 
+def test_a_class_that_is_matched_by_a_synonym_of_its_label_is_not_missing(
+    ros: Any, make_settings: MakeSettings, make_models: Any
+) -> None:
+    path = ros.drive([(0.0, SKY, SKY)], {0: "sky, heavens", 1: "road"})
+    truth = evaluated([path], make_settings("heavens; road", label_topic="/camera/labels"), make_models).truth
+    assert truth is not None and truth.confusion.counts.tolist() == [[48, 0, 0], [0, 0, 0]]
+    assert truth.missing_in_vocabulary == truth.missing_in_labels == ()
+
+
 def test_class_that_one_of_several_vocabularies_has_is_not_missing(
     ros: Any, make_settings: MakeSettings, make_models: Any
 ) -> None:
@@ -132,7 +141,7 @@ def test_the_way_the_model_is_run_is_told_as_it_is_in_force(
     settings = make_settings("sky")
     evaluation = evaluated([path], settings, make_models)
     assert evaluation.run_with == {
-        "resize": "letterbox", "least share": "0.0007", "backend": "pytorch", "precision": "float32",
+        "resize": "letterbox", "least share": "0", "backend": "pytorch", "precision": "float32",
     }  # fmt: skip
     settings = dataclasses.replace(settings, model=ModelChoice(resize="stretch", min_share=0.1, backend="compiled"))
     evaluation = evaluated([path], settings, make_models)

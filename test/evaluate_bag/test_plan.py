@@ -134,3 +134,12 @@ def test_bags_of_the_same_name_get_different_ones(ros: Any, make_settings: MakeS
         paths.append(ros.drive([(0.0, IDS, None)], name=f"{folder}/drive"))
     plans, _ = prepare(paths, make_settings("road"))
     assert [plan.name for plan in plans] == ["drive", "drive (2)", "drive (3)"]
+
+
+def test_a_bag_may_be_called_as_a_second_one_would_be(ros: Any, make_settings: MakeSettings, tmp_path: Path) -> None:
+    paths = []
+    for name in ("a/drive (2)", "b/drive", "c/drive"):
+        (tmp_path / name).parent.mkdir()
+        paths.append(ros.drive([(0.0, IDS, None)], name=name))
+    plans, _ = prepare(paths, make_settings("road"))
+    assert [plan.name for plan in plans] == ["drive (2)", "drive", "drive (3)"]

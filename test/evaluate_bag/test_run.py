@@ -96,6 +96,22 @@ def test_interrupt_of_a_resumed_run_before_its_first_image_keeps_what_is_done(
     assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
 
 
+def test_a_resumed_run_that_fails_before_it_has_read_the_state_keeps_what_is_done(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the cluster is not there yet."""
+
+    def compute(*_: Any) -> Any:
+        raise InputError("no cluster")
+
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        evaluate(bags, settings, tmp_path / "out")
+    with pytest.raises(InputError, match="no cluster"):
+        evaluate(bags, settings, tmp_path / "out", resume=True, compute=compute)
+    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+
+
 def test_interrupt_before_the_first_image_leaves_nothing(bags: list[Path], settings: Any, tmp_path: Path) -> None:
     with Interrupt() as interrupt:
         interrupt.signal = signal.SIGINT
