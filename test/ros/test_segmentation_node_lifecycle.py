@@ -26,6 +26,17 @@ OUTPUTS = {LABELS, "/errseg/vocabulary_info"} | {
         *("class_confidence/road", "class_confidence/sky"),
     )
 }
+SLOW = """
+import time
+from errseg_ros import segmentation_node
+load = segmentation_node._load
+def slow(values):
+    time.sleep(6)
+    return load(values)
+segmentation_node._load = slow
+from errseg_ros.node import main
+main()
+"""
 TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
@@ -193,13 +204,19 @@ def test_the_state_can_be_asked_for_while_the_model_is_loaded_and_a_signal_ends_
     assert seconds < 3
 
 
-def test_the_state_can_be_asked_for_while_the_node_starts_itself(start_node: Callable[..., Any], client: Any) -> None:
-    with start_node(input_size="[64, 64]", vocabulary="[road, sky]", device="cpu") as node:
-        seen = []
-        while "active" not in seen:
-            seen.append(state(client))
-        assert "configuring" in seen, seen
+def test_the_node_answers_while_it_starts_itself(start_node: Callable[..., Any], client: Any, tmp_path: Path) -> None:
+    """With a model that takes seconds to load, as large ones do."""
+    program = tmp_path / "slow_node.py"
+    program.write_text(SLOW)
+    with start_node((str(program),), input_size="[64, 64]", vocabulary="[road, sky]", device="cpu") as node:
+        assert state(client) == "configuring"
+        assert client.set_vocabulary(["road", "tree"]).successful and client.get_vocabulary() == ["road", "tree"]
+        assert change(client, "configure") == [False]
+        assert "ready" not in node.log()
         node.wait_for_log("ready: waiting for")
+        assert state(client) == "active"
+        client.subscribe_outputs()
+        client.labels(["road", "tree"])
 
 
 def test_a_configure_that_fails_late_leaves_no_topic(start_node: Callable[..., Any], client: Any) -> None:
