@@ -23,7 +23,7 @@ from errseg_ros.parameters import Parameters, Values
 CONFIG = Path(__file__).parents[2] / "config"
 DECLARED = {declaration.name: declaration for declaration in DECLARATIONS}
 LITE = model_config("errseg-lite")
-OWN = {"input_size": [480, 640], "resize": LITE.resize, "max_classes": 32, "min_share": LITE.min_share}
+OWN = {"input_size": [480, 640], "resize": LITE.resize, "max_classes": LITE.max_classes, "min_share": LITE.min_share}
 """Of errseg-lite."""
 SCHEMA_TYPES = {
     Parameter.Type.BOOL: "boolean",
@@ -73,7 +73,7 @@ def test_defaults(start: Callable[..., Any]) -> None:
         input_size=(480, 640),
         resize=LITE.resize,
         image_size=(720, 1280),
-        max_classes=32,
+        max_classes=LITE.max_classes,
         min_share=LITE.min_share,
         confidence_threshold=0.0,
         mask_encoding="mono8",
@@ -244,7 +244,7 @@ def test_a_wrong_change_is_rejected_with_a_reason_and_nothing_changes(
             Parameter("confidence_threshold", value=1),
             "parameter confidence_threshold: expected a value of type double, such as 0.0",
         ),
-        (Parameter("max_classes", value=1.0), "parameter max_classes: expected a value of type integer, such as 32"),
+        (Parameter("max_classes", value=1.0), "parameter max_classes: expected a value of type integer, such as 48"),
         (Parameter("model", value="errseg-b"), "parameter model is read-only: it is taken when the node starts"),
         (Parameter("input_size", value=1), "parameter input_size is read-only"),
         (Parameter("resize", value="stretch"), "parameter resize is read-only"),
