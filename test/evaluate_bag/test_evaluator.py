@@ -45,7 +45,7 @@ def test_every_image_is_compared_with_its_truth(ros: Any, make_settings: MakeSet
     assert part.confusion.counts.tolist() == [[48 + 24, 48, 0], [24, 0, 0]]
     summary = part.summary
     assert (summary.images, summary.evaluated, summary.labelled, summary.problems) == (4, 4, 3, ())
-    assert part.classes == ("sky", "road")
+    assert [entry.name for entry in part.classes] == ["sky", "road"]
 
 
 def test_same_bag_gives_the_same_numbers_twice(ros: Any, make_settings: MakeSettings, make_models: Any) -> None:
