@@ -29,6 +29,9 @@ _PUBLISHED_PARTS = (
     ("escf.", "decoder.aggregator_layers."),
     ("decoder.", "decoder."),
 )
+NO_PYTORCH_FILE = (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+"""What `torch.load` raises, beside UnpicklingError, of bytes that are not its own; it tells a user nothing."""
+
 MAX_LISTED = 20
 """Names listed per kind of misfit in an error."""
 
@@ -109,8 +112,7 @@ def _read_published(path: Path) -> dict[str, Tensor]:
             f"checkpoint {path} is refused: it holds something other than weights (code is never executed), "
             "or is no PyTorch file. Use the published ERR-Seg file as downloaded, or a .safetensors file of errseg"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
-        # What bytes that are no weights make of the unpickler differs, and tells a user nothing.
+    except NO_PYTORCH_FILE:
         raise CheckpointError(f"checkpoint {path} is no PyTorch file, or it is cut off: download it again") from None
     weights = content.get("model") if isinstance(content, dict) else None
     if not isinstance(weights, dict):

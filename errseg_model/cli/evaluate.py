@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
+from errseg_model.files import write_json
 
 if TYPE_CHECKING:
     from errseg_model.evaluation import Evaluation
-from errseg_model.files import write_json
 
 
 def add_parser(subparsers: Any) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from errseg_model.checkpoint import save_checkpoint
+from errseg_model.checkpoint import NO_PYTORCH_FILE, save_checkpoint
 from errseg_model.config import model_config
 from errseg_model.errors import InputError
 from errseg_model.factory import create_model
@@ -158,16 +158,7 @@ class Trainer:
         try:
             state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
             recipe = state["recipe"]
-        except (
-            pickle.UnpicklingError,
-            RuntimeError,
-            EOFError,
-            OSError,
-            ValueError,
-            LookupError,
-            TypeError,
-            AttributeError,
-        ):
+        except (pickle.UnpicklingError, *NO_PYTORCH_FILE):
             raise InputError(f"{self._state} is no state of a training: delete it, or name another --folder") from None
         own = dataclasses.asdict(self.recipe)
         if changed := [name for name in own if own[name] != recipe.get(name)]:
@@ -191,12 +182,6 @@ class Trainer:
             save_checkpoint(path, self.model.named_tensors() | self._averages, self.recipe.model)
         self._accelerator.wait_for_everyone()
         return path
-
-
-_NO_STATE = (
-    *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError),
-)
-"""What bytes that are no state make of the unpickler."""
 
 
 def _create_accelerator(recipe: TrainingRecipe) -> accelerate.Accelerator:
