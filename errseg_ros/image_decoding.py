@@ -124,13 +124,13 @@ def ids_from_image(message: ImageLike) -> NDArray[np.integer[Any]]:
 def rgb_from_compressed(message: CompressedImageLike) -> NDArray[np.uint8]:
     """The picture (H, W, 3) uint8 RGB of a sensor_msgs/CompressedImage (JPEG, PNG). Raises ImageError.
 
-    As it is stored: as in compressed_image_transport, an EXIF orientation turns nothing, so that the rows are
-    those of the camera.
+    As in compressed_image_transport, grey pixels are a Bayer mosaic where the format says so, and an EXIF orientation
+    turns nothing, so that the rows are those of the camera.
     """
     try:
         picture = _open(message.data)
         _check_pixels(*picture.size)
-        return _rgb_from_picture(picture)
+        return _rgb_from_picture(picture, _mosaic(message.format))
     except ImageError:
         raise
     except UnidentifiedImageError:
@@ -155,11 +155,22 @@ def _open(data: Any) -> Image.Image:
     return picture
 
 
-def _rgb_from_picture(picture: Image.Image) -> NDArray[np.uint8]:
+def _mosaic(compressed_format: str) -> str | None:
+    """The Bayer encoding of 8 bits of "bayer_rggb16; png compressed "; None where the codec was given other pixels."""
+    encoding, separator, codec = compressed_format.partition(";")
+    given = codec.partition("compressed")[2].strip()  # bgr8, mono8; nothing where pixels went in as they were
+    is_mosaic = encoding.startswith("bayer_") and encoding in _ENCODINGS and separator and given in ("", encoding)
+    return _ENCODINGS[encoding].reduced if is_mosaic else None
+
+
+def _rgb_from_picture(picture: Image.Image, mosaic: str | None) -> NDArray[np.uint8]:
     if picture.mode.startswith("I"):  # 16 bit grey, which Pillow would cut off at 255
         grey = _to_8_bits(np.asarray(picture).astype(np.uint16))
-        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
-    return np.array(picture.convert("RGB"), np.uint8)  # a copy: PyTorch warns of memory that cannot be written
+    elif picture.mode == "L":
+        grey = np.asarray(picture)
+    else:
+        return np.array(picture.convert("RGB"), np.uint8)  # a copy: PyTorch warns of memory that cannot be written
+    return np.asarray(cv2.cvtColor(grey, _TO_RGB[mosaic or "mono8"]), np.uint8)
 
 
 def _check(message: ImageLike) -> _Encoding:

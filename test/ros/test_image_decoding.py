@@ -236,6 +236,26 @@ def test_a_png_of_16_bits_is_scaled() -> None:
     assert np.array_equal(rgb_from_compressed(compressed(png)), GREY_RGB)
 
 
+@pytest.mark.parametrize(
+    ("layout", "pixels", "expected"),
+    [
+        ("bayer_rggb8; png compressed ", bayer("rggb"), BAYER_RGB),
+        ("bayer_gbrg16; png compressed ", wide(bayer("gbrg")), BAYER_RGB),
+        ("bayer_grbg8; jpeg compressed bayer_grbg8", bayer("grbg"), BAYER_RGB),
+        ("bayer_rggb8; png compressed mono8", GREY, GREY_RGB),  # grey before the codec saw it
+        ("bayer_rggb8; png compressed bgr8", RGB[..., ::-1], RGB),
+        ("bayer_rggb8", GREY, GREY_RGB),
+        ("bayer_none8; png compressed ", GREY, GREY_RGB),
+        ("mono8; png compressed ", GREY, GREY_RGB),
+    ],
+)
+def test_a_mosaic_is_told_by_the_format(layout: str, pixels: np.ndarray, expected: np.ndarray) -> None:
+    """As compressed_image_transport writes it: the image's encoding, and what the codec was given."""
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    got = rgb_from_compressed(CompressedImage(format=layout, data=array("B", png)))
+    assert np.array_equal(got, expected)
+
+
 def test_an_orientation_in_the_metadata_turns_nothing() -> None:
     exif = PIL.Image.Exif()
     exif[0x0112] = 6  # a quarter turn
