@@ -65,11 +65,6 @@ class ClassIds:
         object.__setattr__(self, "ids", MappingProxyType(dict(self.ids)))
 
     @property
-    def unlabelled(self) -> int:
-        """The id of pixels without a class: 255 in mono8, 65535 in mono16."""
-        return self.capacity
-
-    @property
     def free(self) -> int:
         """How many ids no name has yet."""
         return self.capacity - len(self.ids)

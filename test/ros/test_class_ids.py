@@ -33,7 +33,6 @@ def test_the_first_vocabulary_counts_from_zero(encoding: str) -> None:
     ids = ClassIds(CAPACITIES[encoding])
     vocabulary = Vocabulary.parse(["road", "car, auto", "sky"])
     assert ids.extend(vocabulary).of(vocabulary) == (0, 1, 2)
-    assert ids.extend(vocabulary).unlabelled == {"mono8": 255, "mono16": 65535}[encoding]
 
 
 def test_a_name_keeps_its_id_and_a_lost_id_stays_lost() -> None:
