@@ -22,6 +22,10 @@ unexport LD_LIBRARY_PATH ROS_DISTRO
 endif
 
 .PHONY: help setup demo test lint benchmark-node benchmark-accuracy clean
+# Another Python may be asked for, and the one of .venv may have gone from the system.
+ifneq ($(PYTHON)$(shell $(BIN)/python -c '' 2>/dev/null || echo broken),)
+.PHONY: $(STAMP)
+endif
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -99,6 +99,9 @@ def checkout(tmp_path: Path) -> Path:
     stamp.parent.mkdir()
     stamp.touch()
     os.utime(stamp, (an_hour_ago + 1800, an_hour_ago + 1800))
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
     return tmp_path
 
 
@@ -120,6 +123,19 @@ def test_targets_do_not_set_up_again(target: str, checkout: Path) -> None:
 def test_every_target_sets_up_first(target: str, checkout: Path) -> None:
     (checkout / ".venv" / "errseg_setup_done").unlink()
     assert make("--dry-run", target, folder=checkout).stdout.startswith("tools/setup.sh\n")
+
+
+def test_an_environment_that_does_not_start_is_set_up_again(checkout: Path) -> None:
+    """As after an upgrade of the system, which takes the Python away that .venv was made with."""
+    python = checkout / ".venv" / "bin" / "python"
+    python.unlink()
+    python.symlink_to(checkout / "python3.9")
+    assert make("--dry-run", "demo", folder=checkout).stdout.startswith("tools/setup.sh\n")
+
+
+def test_a_python_that_is_asked_for_sets_up_again(checkout: Path) -> None:
+    dry = make("--dry-run", "setup", "PYTHON=python3.12", folder=checkout)
+    assert dry.stdout.startswith("tools/setup.sh\n")
 
 
 @pytest.mark.parametrize(
