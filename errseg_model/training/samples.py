@@ -50,6 +50,11 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
             raise InputError("recipe: sample_drive has CamVid's classes and cannot stand beside other data: set null")
         self._frames: list[LabelledImage] = []
 
+    @property
+    def names(self) -> list[str]:
+        """Of the labelled pictures, in the order in which crops draw them."""
+        return [dataset.samples[index].name for dataset, index in self._samples]
+
     def draw_frames(self, show: bool) -> None:
         """Draw the frames of the sample drive, which takes a while; `show` a progress bar."""
         if self._recipe.sample_drive is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import pickle
 import time
 from collections.abc import Iterator
@@ -56,6 +57,7 @@ class Trainer:
             if recipe.words is None
             else Words.read(recipe.words, [entry.name for entry in entries], recipe.held_out)
         )
+        self._inputs = {"words": _digest(words), "pictures": _digest(self._crops.names)}
         imagenet = load_start(self.model, recipe, words)
         # After it: which names of ImageNet are unlike the classes is asked of the tower that it loads.
         self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
@@ -144,6 +146,7 @@ class Trainer:
             scaler = self._accelerator.scaler
             state = {
                 "recipe": dataclasses.asdict(self.recipe),
+                "inputs": self._inputs,
                 "step": self.step,
                 "learning": {name: parameter.detach() for name, parameter in self._learning.items()},
                 "averages": self._averages,
@@ -157,7 +160,7 @@ class Trainer:
     def _resume(self) -> None:
         try:
             state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
-            recipe = state["recipe"]
+            recipe, inputs = state["recipe"], state["inputs"]
         except (pickle.UnpicklingError, *NO_PYTORCH_FILE):
             raise InputError(f"{self._state} is no state of a training: delete it, or name another --folder") from None
         own = dataclasses.asdict(self.recipe)
@@ -165,6 +168,11 @@ class Trainer:
             raise InputError(
                 f"{self.folder} holds a training by another recipe ({', '.join(changed)} differ): "
                 "name another --folder, or delete state.pt there"
+            )
+        if changed := [name for name in self._inputs if self._inputs[name] != inputs[name]]:
+            raise InputError(
+                f"{self.folder} holds a training whose {' and '.join(changed)} have changed since: "
+                "put them back, name another --folder, or delete state.pt there"
             )
         self.step = state["step"]
         with torch.no_grad():
@@ -198,6 +206,10 @@ def _create_accelerator(recipe: TrainingRecipe) -> accelerate.Accelerator:
             f"recipe: batch_size {recipe.batch_size} cannot be shared by {accelerator.num_processes} processes evenly"
         )
     return accelerator
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
 def _to(vocabulary: StepVocabulary, device: torch.device) -> StepVocabulary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from errseg_model import InputError, create_model
 from errseg_model.training.objective import TERMS
 from errseg_model.training.prototypes import imagenet_names
-from errseg_model.training.recipe import TrainingRecipe
+from errseg_model.training.recipe import DatasetSource, TrainingRecipe
 from errseg_model.training.trainer import Trainer
 
 
@@ -90,6 +91,30 @@ def test_another_recipe_does_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_
     Trainer(recipe, tmp_path).run(until=1)
     with pytest.raises(InputError, match=r"another recipe \(learning_rate differ\): name another --folder"):
         Trainer(dataclasses.replace(recipe, learning_rate=0.1), tmp_path)
+
+
+def test_other_words_do_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    """The recipe names a file of words; a resumed run with other ones would not give the numbers of one run."""
+    words = tmp_path / "words.yaml"
+    text = Path(str(recipe.words)).read_text()
+    words.write_text(text)
+    own = dataclasses.replace(recipe, words=str(words))
+    Trainer(own, tmp_path).run(until=1)
+    words.write_text("# A comment changes nothing.\n" + text)
+    assert Trainer(own, tmp_path).step == 1
+    words.write_text(text.replace("- cyclists\n", "- people cycling\n"))
+    with pytest.raises(InputError, match="a training whose words have changed since: put them back"):
+        Trainer(own, tmp_path)
+
+
+def test_other_pictures_do_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    Trainer(recipe, tmp_path).run(until=1)
+    assert isinstance(recipe.data, DatasetSource)
+    for folder in ("images", "labels"):
+        first = Path(recipe.data.root, "train", folder, "a_1.png")
+        shutil.copy(first, first.with_name("a_3.png"))
+    with pytest.raises(InputError, match="a training whose pictures have changed since"):
+        Trainer(recipe, tmp_path)
 
 
 def test_a_damaged_state_is_refused(recipe: TrainingRecipe, tmp_path: Path) -> None:
