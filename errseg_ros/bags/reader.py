@@ -50,6 +50,13 @@ class BagMessage:
     """CDR."""
 
 
+def is_bag(path: Path) -> bool:
+    """Whether it is a file of a rosbag2 or a folder that has metadata.yaml or such a file, by their names."""
+    if path.is_dir():
+        return any(entry.name == "metadata.yaml" or storage_suffix(entry) for entry in path.iterdir())
+    return storage_suffix(path) is not None
+
+
 class BagReader:
     """One rosbag2, open from `with` to its end. Memory does not grow with its length.
 

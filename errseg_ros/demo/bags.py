@@ -15,8 +15,6 @@ from errseg_ros.demo.frames import Frame, Pace, SourceError
 from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
 from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_INFO_TOPIC, LABEL_TOPIC
 
-BAG_FILES = (".mcap", ".db3")
-
 # What makes a picture of a message, by type name.
 _IMAGE_TYPES: dict[str, Callable[[Any], NDArray[np.uint8]]] = {
     "sensor_msgs/msg/Image": rgb_from_image,
@@ -31,7 +29,7 @@ class BagSource:
         """Goes through the topic's times, and reads the labels.
 
         Args:
-            path: the bag's folder, or its one .mcap or .db3 file.
+            path: the bag's folder, or its one file.
             pace: how much of it is shown.
             image_topic: raw or compressed; None takes the first by name.
 

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from errseg_model.files import read_image
-from errseg_ros.demo.bags import BAG_FILES, BagSource
+from errseg_ros.bags import is_bag
+from errseg_ros.demo.bags import BagSource
 from errseg_ros.demo.frames import SECOND, Frame, Pace, Source, SourceError
 
 PICTURE_FILES = (".png", ".jpg", ".jpeg")
@@ -24,11 +25,14 @@ def open_source(path: Path, pace: Pace, image_topic: str | None = None) -> Sourc
     """The source at `path`, whatever kind it is. Raises SourceError where it cannot be read."""
     if not path.exists():
         raise SourceError(f"source {path} does not exist")
-    is_bag = (path / "metadata.yaml").exists() if path.is_dir() else path.suffix.lower() in BAG_FILES
-    if image_topic is not None and not is_bag:
-        raise SourceError(f"source {path} is not a bag, and only a bag has an image topic {image_topic!r}")
-    if is_bag:
+    try:
+        bag = is_bag(path)
+    except OSError as error:
+        raise SourceError(f"source {path} cannot be read: {error.strerror}") from None
+    if bag:
         return BagSource(path, pace, image_topic)
+    if image_topic is not None:
+        raise SourceError(f"source {path} is not a bag, and only a bag has an image topic {image_topic!r}")
     if path.is_dir() or path.suffix.lower() in PICTURE_FILES:
         return PictureSource(path, pace)
     return VideoSource(path, pace)
@@ -42,15 +46,11 @@ class PictureSource:
     def __init__(self, path: Path, pace: Pace) -> None:
         """Raises SourceError for a folder without pictures."""
         self.name = str(path)
-        try:
-            entries = sorted(path.iterdir()) if path.is_dir() else [path]
-        except OSError as error:
-            raise SourceError(f"source {path} cannot be read: {error.strerror}") from None
+        entries = sorted(path.iterdir()) if path.is_dir() else [path]
         paths = [entry for entry in entries if entry.suffix.lower() in PICTURE_FILES]
         if not paths:
             raise SourceError(
-                f"source {path}: expected a folder with pictures ({', '.join(PICTURE_FILES)}) or with the "
-                "metadata.yaml of a bag"
+                f"source {path}: expected a folder with pictures ({', '.join(PICTURE_FILES)}) or a rosbag2's files"
             )
         stamps = [round(number * SECOND / pace.rate) for number in range(len(paths))]
         chosen = pace.choose(stamps)
@@ -116,5 +116,5 @@ class VideoSource:
     def _unreadable(self) -> SourceError:
         return SourceError(
             f"source {self._path} cannot be read as a video; expected a video such as .mp4, a folder of "
-            f"pictures ({', '.join(PICTURE_FILES)}) or a rosbag2 (its folder, {' or '.join(BAG_FILES)})"
+            f"pictures ({', '.join(PICTURE_FILES)}) or a rosbag2 (its folder, .mcap or .db3)"
         )

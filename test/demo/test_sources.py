@@ -6,8 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin
 
 from errseg_model.errors import InputError
+from errseg_ros.bags.storage import zstd
 from errseg_ros.demo.frames import Pace, SourceError
 from errseg_ros.demo.sources import open_source
 
@@ -15,6 +17,7 @@ HEIGHT, WIDTH = 96, 128
 SECOND = 1_000_000_000
 
 VideoWriter = Callable[[Sequence[int], float], Path]
+BagWriter = Callable[..., Path]
 Greys = Callable[..., list[int]]
 
 
@@ -81,6 +84,20 @@ def test_broken_picture_is_named(tmp_path: Path) -> None:
     assert next(frames).stamp_ns == 0
     with pytest.raises(InputError, match=r"b\.png"):
         next(frames)
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_a_bag_is_known_by_its_files(write_bag: BagWriter, greys: Greys, storage: StoragePlugin) -> None:
+    """As a recording that was cut off leaves it, and as `ros2 bag record --compression-mode file` does."""
+    bag = write_bag({"/camera/image": [10, 20]}, storage)
+    (bag / "metadata.yaml").unlink()
+    assert greys(open_source(bag, Pace())) == [10, 20]
+    (file,) = bag.iterdir()
+    packed = file.with_name(f"{file.name}.zstd")
+    packed.write_bytes(zstd.compress(file.read_bytes()))
+    file.unlink()
+    assert greys(open_source(bag, Pace())) == [10, 20]
+    assert greys(open_source(packed, Pace())) == [10, 20]
 
 
 def test_image_topic_needs_a_bag(write_video: VideoWriter) -> None:
