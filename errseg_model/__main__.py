@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from errseg_model.errors import InputError
 from errseg_model.memory import reuse_memory
+from errseg_model.openmp import wait_passively
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand. Wrong input ends in one message and exit status 2."""
     reuse_memory()
+    wait_passively()
     # Here, so that `import errseg_model` does not pay for the command line.
     from errseg_model.cli import benchmark, calibrate, evaluate, export, segment, train
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from errseg_model.memory import reuse_memory
+from errseg_model.openmp import wait_passively
 from errseg_ros.fault_log import FaultLog
 
 if TYPE_CHECKING:
@@ -40,8 +41,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the node until SIGINT or SIGTERM: exit status 0, or 1 when it cannot start."""
     reuse_memory()
-    # Where other programs use the cores, OpenMP threads that spin for work slow an image down a hundredfold.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     woken, wake = _signal_pipe()
     ros = _RosThread(args, done=lambda: os.write(wake, b"."))
     ros.start()

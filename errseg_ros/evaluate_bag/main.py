@@ -15,6 +15,7 @@ from pathlib import Path
 from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.model_choice import ModelChoice
+from errseg_model.openmp import wait_passively
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.fleet.options import add_fleet_options, fleet_options
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
@@ -85,8 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Console script; exit status 2 and one line for wrong input, 130 after Ctrl-C."""
-    # Where others use the same cores, PyTorch's threads would spin, and slow everybody down.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     parser = make_parser()
     arguments = parser.parse_args(argv)
     interrupt = Interrupt()

@@ -5,7 +5,6 @@ A process keeps its models for the next bag. On GPUs, Ray takes a new process fo
 
 from __future__ import annotations
 
-import os
 import pickle
 import platform
 import queue
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from errseg_model.errors import InputError
+from errseg_model.openmp import wait_passively
 from errseg_ros.evaluate_bag.evaluator import Progress, evaluate_one, start
 from errseg_ros.evaluate_bag.fleet.identity import Identity, identity
 from errseg_ros.evaluate_bag.plan import BagPlan
@@ -193,8 +193,7 @@ _loaded: list[tuple[Settings, Models]] = []
 
 def _models(settings: Settings, threads: int) -> Models:
     """Those of this process; loaded where it has none for these settings."""
-    # Read when PyTorch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_passively()
     import cv2
     import torch
 
