@@ -14,6 +14,7 @@ from pathlib import Path
 
 from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
+from errseg_model.memory import reuse_memory
 from errseg_model.model_choice import ModelChoice
 from errseg_model.openmp import wait_passively
 from errseg_model.vocabulary import Vocabulary
@@ -86,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Console script; exit status 2 and one line for wrong input, 130 after Ctrl-C."""
+    reuse_memory()
     wait_passively()
     parser = make_parser()
     arguments = parser.parse_args(argv)

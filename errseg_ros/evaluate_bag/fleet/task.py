@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from errseg_model.errors import InputError
+from errseg_model.memory import reuse_memory
 from errseg_model.openmp import wait_passively
 from errseg_ros.evaluate_bag.evaluator import Progress, evaluate_one, start
 from errseg_ros.evaluate_bag.fleet.identity import Identity, identity
@@ -193,6 +194,7 @@ _loaded: list[tuple[Settings, Models]] = []
 
 def _models(settings: Settings, threads: int) -> Models:
     """Those of this process; loaded where it has none for these settings."""
+    reuse_memory()
     wait_passively()
     import cv2
     import torch
