@@ -18,7 +18,7 @@ from rosbags.rosbag2 import Reader
 
 from errseg_ros.bags.cut_mcap import CutMcap
 from errseg_ros.bags.cut_sqlite import CutSqlite
-from errseg_ros.bags.storage import BagError, BagFile, FileTopic, one_line, zstd
+from errseg_ros.bags.storage import BagError, BagFile, FileTopic, is_sqlite_path, one_line, zstd
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
 COMPRESSED_SUFFIXES = (".zstd", ".zst", ".lz4")
@@ -68,7 +68,8 @@ def _unpacked(path: Path) -> Iterator[tuple[Path, str | None]]:
     except OSError as error:
         raise BagError(f"{path} cannot be read: {error.strerror or error}") from None
     if magic not in (_ZSTD, _LZ4):
-        yield path, None
+        with _plainly_named(path) as plain:
+            yield plain, None
         return
     with tempfile.TemporaryDirectory(prefix="errseg_bag_") as folder:
         plain = Path(folder, f"{path.name.partition('.')[0]}{storage_suffix(path) or ''}")
@@ -81,6 +82,18 @@ def _unpacked(path: Path) -> Iterator[tuple[Path, str | None]]:
             except OSError as error:
                 raise BagError(f"{path} cannot be unpacked into {folder}: {error.strerror or error}") from None
         yield plain, problem
+
+
+@contextmanager
+def _plainly_named(path: Path) -> Iterator[Path]:
+    """The file by a path that rosbags hands to SQLite as it is."""
+    if storage_suffix(path) != ".db3" or is_sqlite_path(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="errseg_bag_") as folder:
+        link = Path(folder, "bag.db3")
+        link.symlink_to(path.absolute())
+        yield link
 
 
 def _open(path: Path) -> BagFile:

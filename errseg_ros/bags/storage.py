@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from rosbags.interfaces import Qos
@@ -17,7 +18,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["BagError", "BagFile", "FileTopic", "one_line", "qos_profiles", "zstd"]
+__all__ = ["BagError", "BagFile", "FileTopic", "is_sqlite_path", "one_line", "qos_profiles", "zstd"]
 
 
 class BagError(InputError):
@@ -51,6 +52,11 @@ class BagFile(Protocol):
 
     def close(self) -> None:
         """Let go of the file."""
+
+
+def is_sqlite_path(path: Path) -> bool:
+    """Whether rosbags opens it: it builds SQLite a URI of the path, in which these characters mean something else."""
+    return set("%?#").isdisjoint(str(path.absolute()))
 
 
 def qos_profiles(text: str) -> tuple[Qos, ...]:

@@ -12,6 +12,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from errseg_model.errors import InputError
+from errseg_ros.bags.storage import is_sqlite_path
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
@@ -25,13 +26,15 @@ class NewBag:
     def __init__(self, path: Path, storage: str = "mcap", compressed: bool = False) -> None:
         """Start to write; `storage` is "mcap" or "sqlite3", `compressed` packs the chunks of mcap with zstd.
 
-        Raises InputError if the path exists, if the folder that is to hold it does not or cannot be written, or for
-        an unknown storage.
+        Raises InputError if the path exists, if the folder that is to hold it does not or cannot be written, for an
+        unknown storage, or for a path that sqlite3 reads otherwise.
         """
         if storage not in STORAGES:
             raise InputError(f"storage must be one of {', '.join(STORAGES)}, got {storage!r}")
         self._path = path = path.absolute()
         self._check_free()
+        if storage == "sqlite3" and not is_sqlite_path(path):
+            raise InputError(f"{path} has %, ? or # in it, which sqlite3 cannot have: choose another, or use mcap")
         if not path.parent.is_dir():
             raise InputError(f"{path.parent} is not a folder: create it first")
         try:

@@ -12,6 +12,7 @@ from rosbags.rosbag2 import Reader
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, DriveFrame, SampleDrive
 from errseg_ros.bags import make_typestore
+from errseg_ros.bags.writing import NewBag
 from errseg_ros.sample_bag import main, write_sample_bag
 
 # As computed by rosidl for vision_msgs 4.1.1.
@@ -140,3 +141,15 @@ def test_wrong_input_ends_in_one_message_and_status_2(
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run#2", "what?", "100%20"])
+def test_sqlite_is_not_written_where_it_would_go_elsewhere(tmp_path: Path, name: str) -> None:
+    """SQLite is given a URI: `run#2/drive.db3` would be the file `run`."""
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="which sqlite3 cannot have: choose another, or use mcap"):
+        NewBag(tmp_path / name / "drive", "sqlite3")
+    assert not any((tmp_path / name).iterdir())
+    with NewBag(tmp_path / name / "drive"):
+        pass
+    assert (tmp_path / name / "drive" / "metadata.yaml").is_file()

@@ -126,6 +126,16 @@ def test_chunks_packed_with_lz4_are_unpacked_also_of_a_file_that_was_cut(tmp_pat
     assert bool(problems) == (cut < 1)
 
 
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("name", ["run #2", "what?", "100%20"])
+def test_a_path_with_characters_of_a_uri_is_read(
+    write_bag: WriteBag, tmp_path: Path, storage: StoragePlugin, name: str
+) -> None:
+    bag = write_bag(storage=storage, numbers=range(5)).rename(tmp_path / name)
+    assert read(bag) == (list(range(5)), ())
+    assert read(storage_file(bag)) == (list(range(5)), ())
+
+
 def test_topics_tell_type_count_and_qos(write_bag: WriteBag) -> None:
     latched = offered_qos(depth=1, latched=True)
     with BagReader(write_bag(qos=[latched])) as reader:
