@@ -10,12 +10,16 @@ from pathlib import Path
 import torch
 
 
-def machine_facts() -> dict[str, str | int]:
-    """Processor, cores this process may use, GPU, and versions of what decides about times."""
+def machine_facts(device: torch.device | None = None) -> dict[str, str | int]:
+    """Processor, cores this process may use, GPU, and versions of what decides about times.
+
+    The GPU is `device` where that is one, and else the one that is taken by default.
+    """
+    gpu = device if device is not None and device.type == "cuda" else None
     return {
         "cpu": _cpu_model(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "gpu": torch.cuda.get_device_name(gpu) if torch.cuda.is_available() else "none",
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

@@ -119,7 +119,7 @@ def _measure(
         gflop = count_gflop(segment_by_network)
     return Report(
         settings={**settings, "kept_classes": kept},
-        machine=machine_facts(),
+        machine=machine_facts(device),
         stages_ms={name: [each[name] * 1000 for each in seconds] for name in seconds[0]},
         stages_gflop=gflop,
         matrix_rates=rates,
