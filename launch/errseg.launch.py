@@ -26,6 +26,8 @@ STRING_PARAMETERS = {
     "checkpoint": "file of weights, published or safetensors",
     "vocabulary_file": "YAML or JSON list of class names",
     "device": "auto, cpu, cuda or cuda:N",
+    "backend": "pytorch, compiled, onnxruntime, tensorrt or openvino",
+    "precision": "float32, bfloat16 or float16",
     "image_transport": "raw or compressed",
 }
 BOOLEAN_PARAMETERS = ("autostart", "use_sim_time")

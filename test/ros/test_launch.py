@@ -123,7 +123,8 @@ def test_arguments_are_parameters_of_the_node_or_about_the_launch(launch: Launch
     about_the_launch = {"params_file", "namespace", "log_level", "image", "use_sim_time"}
     parameters = launch.arguments.keys() - about_the_launch
     assert parameters <= {declaration.name for declaration in DECLARATIONS}
-    assert {"model", "checkpoint", "vocabulary_file", "device", "cameras", "image_transport"} <= parameters
+    assert {"model", "checkpoint", "vocabulary_file", "device", "backend", "precision"} <= parameters
+    assert {"cameras", "image_transport"} <= parameters
     assert all(argument.description for argument in launch.arguments.values())
 
 
@@ -145,6 +146,7 @@ def test_given_arguments_come_after_the_file_with_their_types(launch: Launch) ->
         params_file="own.yaml",
         model="errseg-b",
         device="cuda:1",
+        precision="bfloat16",
         cameras="on, off",
         autostart="false",
         use_sim_time="true",
@@ -154,6 +156,7 @@ def test_given_arguments_come_after_the_file_with_their_types(launch: Launch) ->
         {
             "model": ParameterValue("errseg-b", value_type=str),
             "device": ParameterValue("cuda:1", value_type=str),
+            "precision": ParameterValue("bfloat16", value_type=str),
             "cameras": ParameterValue(TextSubstitution(text='["on", "off"]'), value_type=List[str]),  # noqa: UP006
             "autostart": ParameterValue(TextSubstitution(text="false"), value_type=bool),
             "use_sim_time": ParameterValue(TextSubstitution(text="true"), value_type=bool),
