@@ -142,22 +142,15 @@ class Pipeline:
             self._worker.notify()
 
     def activate(self) -> list[str]:
-        """Subscribe to the images. Returns their topics."""
+        """Subscribe to the images. Returns their topics. Raises InputError of a QoS; then all is as before."""
         self.monitors = {camera: CameraMonitor() for camera in self._values.cameras}
         self._worker.resume()
-        for camera in self._values.cameras:
-            topic = f"{camera}/{self._topic}"
-            with qos.overrides_of(topic):
-                image = self._node.create_subscription(
-                    self._message_type,
-                    topic,
-                    partial(self._receive, camera, self.monitors[camera]),
-                    qos.image_input(),
-                    callback_group=MutuallyExclusiveCallbackGroup(),
-                    event_callbacks=qos.no_subscription_events(),
-                    qos_overriding_options=qos.overridable(),
-                )
-            self._images.append(image)
+        try:
+            for camera in self._values.cameras:
+                self._images.append(self._subscribe(camera))
+        except Exception:
+            self.deactivate()
+            raise
         return [image.topic_name for image in self._images]
 
     def deactivate(self) -> None:
@@ -177,6 +170,19 @@ class Pipeline:
     def stop(self, timeout: float) -> bool:
         """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
         return self._worker.stop(timeout)
+
+    def _subscribe(self, camera: str) -> Subscription[Any]:
+        topic = f"{camera}/{self._topic}"
+        with qos.overrides_of(topic):
+            return self._node.create_subscription(
+                self._message_type,
+                topic,
+                partial(self._receive, camera, self.monitors[camera]),
+                qos.image_input(),
+                callback_group=MutuallyExclusiveCallbackGroup(),
+                event_callbacks=qos.no_subscription_events(),
+                qos_overriding_options=qos.overridable(),
+            )
 
     def _receive(self, camera: str, monitor: CameraMonitor, message: Any) -> None:
         """On a thread of the executor: a camera's newest image."""

@@ -8,7 +8,7 @@ that its data has no label of.
 from __future__ import annotations
 
 import copy
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class ImageNetTeacher(nn.Module):
         self.register_buffer("bias", bias, persistent=False)
         self.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> ImageNetTeacher:
         """Stays as it is: what it says must not depend on the batch."""
         return super().train(False)
 

@@ -18,6 +18,7 @@ from vision_msgs.msg import LabelInfo
 from errseg_ros import qos
 from errseg_ros.demo.frames import SECOND
 from errseg_ros.demo.node_process import NodeProcess
+from errseg_ros.message_info import with_info
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 120.0
@@ -85,7 +86,7 @@ class Client:
         if profile is None:
             profile = qos.output()
             profile.depth = _QUEUE
-        self.node.create_subscription(message_type, f"errseg/{name}", receive, profile)
+        self.node.create_subscription(message_type, f"errseg/{name}", with_info(receive), profile)
 
     def change(self, parameters: Mapping[str, Any]) -> Request:
         """Ask for a change of all of these parameters at once; the reply comes while spinning."""

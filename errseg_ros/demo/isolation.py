@@ -23,13 +23,14 @@ def own_domain(wish: int) -> Iterator[int]:
     for number in range(LAST_DOMAIN):
         domain = (wish + number) % LAST_DOMAIN + 1
         path = Path(tempfile.gettempdir()) / f"errseg_ros_domain_{domain}.lock"
-        try:
-            with path.open("w") as lock:
+        with ExitStack() as stack:
+            try:
+                lock = stack.enter_context(path.open("w"))
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                yield domain
-                return
-        except (BlockingIOError, PermissionError):  # taken, or another user's
-            continue
+            except (BlockingIOError, PermissionError):  # taken, or another user's
+                continue
+            yield domain
+            return
     raise RuntimeError(f"all ROS domains from 1 to {LAST_DOMAIN} are in use on this machine")
 
 

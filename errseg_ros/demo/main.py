@@ -139,6 +139,7 @@ def make_room(out: Path, source: Path | None) -> None:
             if not (drive / "metadata.yaml").is_file():
                 raise InputError(f"{drive} is in the way and is no drive of an earlier run; choose another --out")
             shutil.rmtree(drive)
+        tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror or error}") from None
 

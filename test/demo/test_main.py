@@ -17,6 +17,7 @@ from PIL import Image
 
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
+from errseg_ros.demo.isolation import own_domain
 from errseg_ros.demo.main import main, make_room
 from errseg_ros.sample_bag import write_sample_bag
 
@@ -104,6 +105,17 @@ def test_room_is_made_and_foreign_files_stay(tmp_path: Path) -> None:
     assert {entry.name for entry in out.iterdir()} == {*foreign, "drive"}
     make_room(out, None)
     assert {entry.name for entry in out.iterdir()} == set(foreign)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_message() -> None:
+    """Of the kernel: not even root writes there."""
+    with pytest.raises(InputError, match="--out /proc/self cannot be written: "):
+        make_room(Path("/proc/self"), None)
+
+
+def test_an_error_inside_a_domain_of_its_own_stays_what_it_is() -> None:
+    with pytest.raises(PermissionError, match="of the body"), own_domain(7):
+        raise PermissionError("of the body")
 
 
 def test_room_is_not_made_at_the_cost_of_others(tmp_path: Path) -> None:

@@ -232,6 +232,20 @@ def test_a_configure_that_fails_late_leaves_no_topic(start_node: Callable[..., A
         assert "qos_overrides of ~/rear/confidence: " in node.log() and "reliable or best_effort" in node.log()
 
 
+def test_an_activate_that_fails_late_listens_to_no_camera(start_node: Callable[..., Any], client: Any) -> None:
+    """Nor does the first camera's image become a mask of a node that is inactive."""
+    override = {"qos_overrides./rear/image.subscription.reliability": "besteffort"}
+    with start_node(
+        autostart="false", cameras="[camera, rear]", input_size="[64, 64]", device="cpu", **override
+    ) as node:
+        assert change(client, "configure") == [True]
+        for _ in range(2):
+            assert change(client, "activate") == [False]
+            assert state(client) == "inactive"
+            client.wait_until(lambda: client.node.count_subscribers("/camera/image") == 0, "no subscription")
+        assert "qos_overrides of rear/image: " in node.log()
+
+
 def test_rounds_leave_nothing_behind(managed: Any, client: Any, image: Callable[..., Image]) -> None:
     """Images at 30 Hz all the time, so that transitions meet images at any moment."""
     client.subscribe(Image, MASK)

@@ -25,6 +25,7 @@ from errseg_model.vocabulary import Vocabulary
 from errseg_ros import qos
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
 from errseg_ros.evaluate_bag.live.images import header_stamp
+from errseg_ros.message_info import with_info
 
 _IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
 _ANSWERS = 64  # that may wait to be looked at
@@ -136,8 +137,8 @@ class Listener:
         )
         images = QoSProfile(depth=_IMAGES, reliability=ReliabilityPolicy.BEST_EFFORT)
         # Serialised: only the stamps are of interest, and images are many and large.
-        self._node.create_subscription(image_type, self._image_topic, self._take_image, images, raw=True)
-        self._node.create_subscription(Image, f"{node}/{camera}/mask", self._take_mask, several)
+        self._node.create_subscription(image_type, self._image_topic, with_info(self._take_image), images, raw=True)
+        self._node.create_subscription(Image, f"{node}/{camera}/mask", with_info(self._take_mask), several)
         self._node.create_subscription(Image, f"{node}/{camera}/confidence", self.assembly.add_confidence, several)
         self._node.create_subscription(
             Classification, f"{node}/{camera}/class_scores", self.assembly.add_scores, several
