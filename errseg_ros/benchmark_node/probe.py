@@ -28,8 +28,8 @@ Marks = dict[str, float]
 
 
 def read_marks(log: Path) -> list[Marks]:
-    """Of every image that the node has answered."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    """Of every image that the node has answered; a line that it is still writing comes the next time."""
+    *lines, _ = log.read_text(encoding="utf-8", errors="replace").split("\n")
     return [json.loads(line.removeprefix(_LINE)) for line in lines if line.startswith(_LINE)]
 
 

@@ -39,6 +39,7 @@ from errseg_ros.benchmark_node.judging import (
 )
 from errseg_ros.benchmark_node.main import main
 from errseg_ros.benchmark_node.overhead import STAGES, Overhead
+from errseg_ros.benchmark_node.probe import read_marks
 from errseg_ros.benchmark_node.resources import sample
 from errseg_ros.benchmark_node.traffic import SerializedImage
 from errseg_ros.benchmark_node.words import KNOWN, NEW
@@ -210,3 +211,11 @@ def test_all_parts_run_over_the_real_middleware(ros_environment: dict[str, str],
     soak = figures["soak"]
     assert len(soak["masks"]) == 4 and min(soak["masks"].values()) > 0
     assert soak["changes"] > 1 and soak["delays_ms"] and not soak["refused"]
+
+
+def test_a_line_that_the_node_is_still_writing_is_left_for_the_next_time(tmp_path: Path) -> None:
+    log = tmp_path / "node.log"
+    log.write_text('[INFO] ready\ntimed {"received": 1.0}\ntimed {"recei')
+    assert read_marks(log) == [{"received": 1.0}]
+    log.write_text('timed {"received": 1.0}\ntimed {"received": 2.0}\n')
+    assert read_marks(log) == [{"received": 1.0}, {"received": 2.0}]
