@@ -101,7 +101,7 @@ def model_config(name: str) -> ModelConfig:
     """The configuration of model `name`. Raises InputError with the names there are."""
     if name not in list_models():
         raise InputError(f"unknown model {name!r}: expected one of {', '.join(list_models())}")
-    text = resources.files("errseg_model").joinpath("configs", f"{name}.json").read_text(encoding="utf-8")
+    text = (resources.files("errseg_model") / "configs" / f"{name}.json").read_text(encoding="utf-8")
     return ModelConfig.from_dict(json.loads(text))
 
 

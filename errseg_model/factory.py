@@ -69,7 +69,7 @@ def create_model(name: str, checkpoint: str | Path | None = None, *, random_weig
 
 def embedded_checkpoint(config: ModelConfig) -> Path:
     """The weights that come with the package. Raises CheckpointError for a model that has none."""
-    path = Path(str(resources.files("errseg_model").joinpath("weights", f"{config.name}.safetensors")))
+    path = Path(str(resources.files("errseg_model") / "weights" / f"{config.name}.safetensors"))
     if not path.is_file():
         raise CheckpointError(
             f"{config.name} has no weights in this package: download the published file (README, 'Published weights') "
