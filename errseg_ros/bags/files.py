@@ -72,7 +72,7 @@ def _unpacked(path: Path) -> Iterator[tuple[Path, str | None]]:
             yield plain, None
         return
     with tempfile.TemporaryDirectory(prefix="errseg_bag_") as folder:
-        plain = Path(folder, f"{path.name.partition('.')[0]}{storage_suffix(path) or ''}")
+        plain = Path(folder, f"bag{storage_suffix(path) or ''}")
         problem = None
         with zstd.open(path, "rb") if magic == _ZSTD else lz4.frame.open(path, "rb") as packed, plain.open("wb") as out:
             try:

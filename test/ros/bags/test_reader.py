@@ -136,6 +136,13 @@ def test_a_path_with_characters_of_a_uri_is_read(
     assert read(storage_file(bag)) == (list(range(5)), ())
 
 
+def test_a_packed_file_with_characters_of_a_uri_is_read(write_bag: WriteBag) -> None:
+    bag = write_bag("bag", StoragePlugin.SQLITE3, CompressionMode.FILE, range(5))
+    packed = storage_file(bag)
+    packed = packed.rename(packed.with_name("run #2.db3.zstd"))
+    assert read(packed) == (list(range(5)), ())
+
+
 def test_topics_tell_type_count_and_qos(write_bag: WriteBag) -> None:
     latched = offered_qos(depth=1, latched=True)
     with BagReader(write_bag(qos=[latched])) as reader:
