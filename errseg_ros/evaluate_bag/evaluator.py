@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,8 @@ from errseg_ros.evaluate_bag.results import BagSummary
 from errseg_ros.evaluate_bag.rows import Rows
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame, FrameSink
-from errseg_ros.evaluate_bag.truth import SECOND, Truths, stamp_of
+from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime, header_stamp, is_stamped
+from errseg_ros.evaluate_bag.truth import Truths
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Progress:
     problems: Problems
     next_index: int = 0
     """Of the image to look at next."""
-    first_stamp_ns: int | None = None
+    time: DriveTime = field(default_factory=DriveTime)
     nearest_label_ns: int | None = None
     """From an image without a truth within the tolerance."""
     kept: Kept | None = None
@@ -140,6 +141,7 @@ class _Run:
     ) -> None:
         self._plan, self._settings, self._models = plan, settings, models
         self._progress, self._reader, self._sink = progress, reader, sink
+        self._stamped = is_stamped(reader, plan.image_topic)
         self._truths: Truths | None = None
         if plan.label_topic is not None and plan.label_key is not None:
             tolerance_ns = round(settings.tolerance_seconds * SECOND)
@@ -152,7 +154,7 @@ class _Run:
             if index < progress.next_index:
                 continue
             chosen = index % self._settings.stride == 0
-            if chosen or progress.first_stamp_ns is None:
+            if chosen or progress.time.origin_ns is None:
                 self._look_at(index, recorded, chosen)
             progress.next_index = index + 1
             progress.loop_seconds = seconds_before + time.perf_counter() - started
@@ -171,13 +173,12 @@ class _Run:
                 index += 1
 
     def _look_at(self, index: int, recorded: BagMessage, chosen: bool) -> None:
-        """Evaluate a chosen image, or note why not; the first one tells when the bag starts."""
+        """Evaluate a chosen image, or note why not; the first ones tell when the bag starts."""
         progress = self._progress
         try:
             message = self._reader.deserialize(recorded)
-            stamp_ns = stamp_of(message, recorded)
-            if progress.first_stamp_ns is None:
-                progress.first_stamp_ns = stamp_ns
+            stamp_ns = header_stamp(recorded.data) if self._stamped else recorded.time_ns
+            seconds = progress.time.since_first(stamp_ns, recorded.time_ns) / SECOND
             if not chosen:
                 return
             image = rgb_from_image(message) if hasattr(message, "encoding") else rgb_from_compressed(message)
@@ -186,7 +187,6 @@ class _Run:
             if chosen:
                 progress.problems.note("images that cannot be decoded", f"image {index}: {error}")
             return
-        seconds = (stamp_ns - progress.first_stamp_ns) / SECOND
         self._evaluate(_Image(index, recorded, message.header.frame_id, stamp_ns, seconds, image))
 
     def _evaluate(self, image: _Image) -> None:
@@ -221,8 +221,11 @@ class _Run:
     def _truth(self, image: _Image) -> NDArray[np.uint16] | None:
         if self._truths is None:
             return None
+        if image.stamp_ns == 0:
+            self._progress.problems.note("images without a stamp, which tells no label", f"image {image.index}")
+            return None
         height, width = image.pixels.shape[:2]
-        truth = self._truths.of(image.index, image.stamp_ns, (height, width))
+        truth = self._truths.of(image.index, image.stamp_ns, image.recorded.time_ns, (height, width))
         near, known = self._truths.nearest_ns, self._progress.nearest_label_ns
         self._progress.nearest_label_ns = min((n for n in (near, known) if n is not None), default=None)
         return truth

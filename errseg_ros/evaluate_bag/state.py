@@ -23,6 +23,7 @@ from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.problems import Problems
 from errseg_ros.evaluate_bag.rows import Rows
 from errseg_ros.evaluate_bag.settings import Settings
+from errseg_ros.evaluate_bag.stamps import DriveTime
 
 FOLDER = ".evaluate_bag"
 _SETTINGS = "settings.json"
@@ -112,7 +113,7 @@ def _arrays(progress: Progress) -> dict[str, Any]:
     accumulator = progress.accumulator
     facts: dict[str, Any] = {
         "next_index": progress.next_index,
-        "first_stamp_ns": progress.first_stamp_ns,
+        "time": asdict(progress.time),
         "nearest_label_ns": progress.nearest_label_ns,
         "loop_seconds": progress.loop_seconds,
         "model_seconds": progress.model_seconds,
@@ -141,8 +142,9 @@ def _arrays(progress: Progress) -> dict[str, Any]:
 
 def _restore(progress: Progress, arrays: dict[str, NDArray[Any]]) -> None:
     facts = json.loads(str(arrays["facts"]))
-    for name in ("next_index", "first_stamp_ns", "nearest_label_ns", "loop_seconds", "model_seconds", "done"):
+    for name in ("next_index", "nearest_label_ns", "loop_seconds", "model_seconds", "done"):
         setattr(progress, name, facts[name])
+    progress.time = DriveTime(**facts["time"])
     progress.damage = tuple(facts["damage"])
     progress.problems = Problems({kind: (count, first) for kind, (count, first) in facts["problems"].items()})
     accumulator = progress.accumulator

@@ -190,6 +190,34 @@ def test_classes_of_the_image_before_are_held_under_the_same_words(
     assert loaded[0].before == [(None, None), ([0, 1], [0, 1]), (None, None), ([1], [0])]
 
 
+def test_a_drive_that_was_played_twice_is_compared_with_the_labels_of_each_pass(
+    ros: Any, make_settings: MakeSettings, make_models: Any, draw: Callable[..., NDArray[np.uint8]]
+) -> None:
+    messages = [("/camera/label_info", ros.start, ros.label_info(NAMES))]
+    for number in range(60):
+        stamp, time = ros.start + number % 30 * 10**8, ros.start + number * 10**8
+        positions = SKY if number < 30 else ROAD
+        messages.append(("/camera/image", time, ros.image(stamp, draw(positions))))
+        messages.append(("/camera/labels", time, ros.image(stamp, positions, "mono8")))
+    _, frames = evaluate(ros.bag(messages), make_settings(label_topic="/camera/labels"), make_models)
+    assert [frame.pixel_accuracy for frame in frames] == [1.0] * 60
+    assert [round(frame.seconds, 3) for frame in frames] == [number / 10 for number in range(60)]
+
+
+def test_one_image_without_a_stamp_has_no_truth_and_the_time_of_its_recording(
+    ros: Any, make_settings: MakeSettings, make_models: Any, draw: Callable[..., NDArray[np.uint8]]
+) -> None:
+    messages = [("/camera/label_info", ros.start, ros.label_info(NAMES))]
+    for number in range(6):
+        stamp = (number + 1) * 10**8  # of a simulator
+        messages.append(("/camera/image", ros.start + stamp, ros.image(stamp if number != 2 else 0, draw(SKY))))
+        messages.append(("/camera/labels", ros.start + stamp, ros.image(stamp if number != 3 else 0, SKY, "mono8")))
+    part, frames = evaluate(ros.bag(messages), make_settings(label_topic="/camera/labels"), make_models)
+    assert [frame.pixel_accuracy for frame in frames] == [1.0, 1.0, None, None, 1.0, 1.0]
+    assert [round(frame.seconds, 3) for frame in frames] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert part.summary.problems == ("images without a stamp, which tells no label: 1; the first: image 2",)
+
+
 def test_images_without_a_stamp_have_the_time_of_their_recording(
     ros: Any, make_settings: MakeSettings, make_models: Any
 ) -> None:

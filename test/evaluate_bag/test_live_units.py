@@ -19,7 +19,7 @@ from errseg_ros.bags import BagReader, make_typestore
 from errseg_ros.bags.messages import IMAGE, Messages
 from errseg_ros.class_ids import positions
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
-from errseg_ros.evaluate_bag.live.images import BagImages, header_stamp
+from errseg_ros.evaluate_bag.live.images import BagImages
 from errseg_ros.evaluate_bag.main import main
 from errseg_ros.sample_bag import IMAGE_TOPIC, write_sample_bag
 
@@ -238,17 +238,12 @@ class TestBagImages:
         ):
             BagImages(reader, "/image")
 
-    @pytest.mark.parametrize(
-        ("data", "stamp"),
-        [(b"\0\1\0\0\2\0\0\0\3\0\0\0", 2 * 10**9 + 3), (b"\0\0\0\0\0\0\0\2\0\0\0\3", 2 * 10**9 + 3)],
-    )
-    def test_a_stamp_is_read_in_both_byte_orders(self, data: bytes, stamp: int) -> None:
-        assert header_stamp(data) == stamp
-
-    @pytest.mark.parametrize("data", [b"", b"\0\1\0\0\2\0"])
-    def test_a_message_without_a_header_is_said(self, data: bytes) -> None:
-        with pytest.raises(InputError, match="has no header"):
-            header_stamp(data)
+    def test_an_image_without_a_stamp_is_passed_over(self, tmp_path: Path) -> None:
+        with BagReader(self.bag(tmp_path / "bag", [0, 10**18, 0, 10**18 + MS])) as reader:
+            images = BagImages(reader, "/image")
+            assert images.first_stamp_ns == 10**18
+            found = images.find(10**18 + MS)
+            assert found is not None and found.index == 3
 
 
 @pytest.fixture(scope="module")

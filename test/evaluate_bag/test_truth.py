@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from errseg_ros.bags import BagReader
-from errseg_ros.evaluate_bag.truth import SECOND, TruthMatcher
+from errseg_ros.evaluate_bag.stamps import SECOND, header_stamp
+from errseg_ros.evaluate_bag.truth import TruthMatcher
 
 
 def label(ros: Any, stamp_ns: int) -> Any:
@@ -15,16 +16,15 @@ def label(ros: Any, stamp_ns: int) -> Any:
 
 
 def found(
-    ros: Any, labels: Iterable[tuple[float, float]], images: Iterable[float], tolerance: float
-) -> list[float | None]:
-    """Seconds of the label of each image; labels are (stamp, time of recording)."""
+    ros: Any, labels: Iterable[tuple[float, float]], images: Iterable[tuple[float, float]], tolerance: float
+) -> list[tuple[float, float] | None]:
+    """The label of each image; both are (stamp, time of recording) in seconds."""
     start = ros.start
     messages = [("/labels", start + round(t * SECOND), label(ros, start + round(s * SECOND))) for s, t in labels]
     with BagReader(ros.bag(messages)) as reader:
         matcher = TruthMatcher(reader, "/labels", round(tolerance * SECOND))
-        results = [matcher.find(start + round(seconds * SECOND)) for seconds in images]
-    stamps = [m and m.header.stamp.sec * SECOND + m.header.stamp.nanosec - start for m in results]
-    return [None if stamp is None else stamp / SECOND for stamp in stamps]
+        results = [matcher.find(start + round(s * SECOND), start + round(t * SECOND)) for s, t in images]
+    return [r and ((header_stamp(r.data) - start) / SECOND, (r.time_ns - start) / SECOND) for r in results]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,49 @@ def test_label_is_the_nearest_by_stamp_whenever_it_was_recorded(
     recorded = [(stamp, number * 0.1 + delay + 1) for number, stamp in enumerate(labels)]
     if not recorded:
         recorded = [(-100.0, 0.0)]
-    assert found(ros, recorded, images, tolerance) == expected
+    labels_found = found(ros, recorded, [(stamp, stamp) for stamp in images], tolerance)
+    assert [label and label[0] for label in labels_found] == expected
+
+
+DRIVE = [(n / 10, n / 10) for n in range(30)]
+THREE = [(stamp, start + time) for start in (0.0, 4.0, 8.0) for stamp, time in DRIVE]
+
+LATE = [(stamp, round(time + 0.3, 3)) for stamp, time in THREE]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (THREE, THREE),
+        (LATE, LATE),
+        (DRIVE, DRIVE * 3),  # labelled only once: what is there
+    ],
+)
+def test_a_drive_that_is_played_again_has_the_labels_of_its_own_pass(
+    ros: Any, labels: list[tuple[float, float]], expected: list[tuple[float, float]]
+) -> None:
+    assert found(ros, labels, THREE, 0.001) == expected
+
+
+def test_in_another_pass_the_nearest_stamp_does_not_count(ros: Any) -> None:
+    labels = [(0.0, 0.0), (2.0, 2.0), (0.02, 3.0), (2.02, 5.0)]
+    assert found(ros, labels, [(2.0, 2.0), (0.0, 3.0), (2.0, 5.0)], 0.1) == [labels[1], labels[2], labels[3]]
+
+
+def test_one_label_without_a_stamp_is_none_of_any_image_and_loses_no_other(ros: Any) -> None:
+    stamps = [n * SECOND // 10 for n in range(1, 40)]  # as of a simulator
+    messages = [("/labels", ros.start + stamp, label(ros, 0 if n == 5 else stamp)) for n, stamp in enumerate(stamps)]
+    with BagReader(ros.bag(messages)) as reader:
+        matcher = TruthMatcher(reader, "/labels", 1000)
+        labelled = [matcher.find(stamp, ros.start + stamp) is not None for stamp in stamps]
+    assert labelled == [n != 5 for n in range(39)]
+
+
+def test_labels_of_a_topic_without_stamps_have_the_time_of_their_recording(ros: Any) -> None:
+    with BagReader(ros.bag([("/labels", ros.start + n * SECOND, label(ros, 0)) for n in range(3)])) as reader:
+        matcher = TruthMatcher(reader, "/labels", 1000)
+        recorded = matcher.find(ros.start + SECOND, ros.start)
+        assert recorded is not None and recorded.time_ns == ros.start + SECOND
 
 
 def test_distance_of_the_nearest_label_is_told(ros: Any) -> None:
@@ -55,8 +97,10 @@ def test_distance_of_the_nearest_label_is_told(ros: Any) -> None:
     with BagReader(path) as reader:
         matcher = TruthMatcher(reader, "/labels", 1000)
         assert matcher.nearest_ns is None
-        assert matcher.find(ros.start) is None
-        assert matcher.find(ros.start + SECOND // 2) is None
+        assert matcher.find(ros.start + 3 * SECOND, ros.start) is None
+        assert matcher.nearest_ns == 2 * SECOND
+        assert matcher.find(ros.start, ros.start) is None
+        assert matcher.find(ros.start + SECOND // 2, ros.start) is None
     assert matcher.nearest_ns == SECOND // 2
 
 
@@ -65,8 +109,8 @@ def test_few_labels_are_kept_however_many_there_are(ros: Any) -> None:
     with BagReader(ros.bag(messages)) as reader:
         matcher = TruthMatcher(reader, "/labels", 1000)
         for number in range(0, 500, 5):
-            assert matcher.find(ros.start + number * SECOND // 10) is not None
-            assert len(matcher._window) < 30
-        matcher = TruthMatcher(reader, "/labels", 1000)
-        assert matcher.find(ros.start + 1000 * SECOND) is None  # a stamp from the future
-        assert len(matcher._window) < 30
+            stamp = ros.start + number * SECOND // 10
+            assert matcher.find(stamp, stamp) is not None
+            assert len(matcher._kept) <= 64
+        assert matcher.find(ros.start + 1000 * SECOND, ros.start) is None  # a stamp from the future
+        assert matcher.find(ros.start, ros.start) is not None  # and one from long ago

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
-from errseg_ros.evaluate_bag.truth import DISORDER_NS, SECOND
-
-_CDR_HEADER = 4
-_LITTLE_ENDIAN = 1
-
-
-def header_stamp(data: bytes) -> int:
-    """Stamp in nanoseconds of a serialised message that begins with a std_msgs/Header. Raises InputError."""
-    try:
-        seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & _LITTLE_ENDIAN else ">iI", data, _CDR_HEADER)
-    except (struct.error, IndexError):
-        raise InputError(f"an image message of {len(data)} bytes has no header") from None
-    return int(seconds) * SECOND + int(nanoseconds)
+from errseg_ros.evaluate_bag.stamps import DISORDER_NS, header_stamp
 
 
 @dataclass(frozen=True)
@@ -41,12 +28,12 @@ class BagImages:
         self._images = self._read(reader, topic)
         self._ahead: deque[BagImage] = deque()
         self._newest_ns = -1
-        if not self._read_one():
+        if not reader.topics[topic].count:
             raise InputError(f"topic {topic} has no images")
-        self.first_stamp_ns = self._ahead[0].stamp_ns
-        """Of the first image."""
-        if self.first_stamp_ns == 0:
+        if not self._read_one():
             raise InputError(f"the images of {topic} have empty stamps: masks cannot be told which image they are of")
+        self.first_stamp_ns = self._ahead[0].stamp_ns
+        """Of the first image that has one."""
 
     def find(self, stamp_ns: int) -> BagImage | None:
         """The image with this stamp; None when there is none, or when it comes before one found already."""
@@ -70,5 +57,8 @@ class BagImages:
 
     @staticmethod
     def _read(reader: BagReader, topic: str) -> Iterator[BagImage]:
+        """Those that have stamps."""
         for index, recorded in enumerate(reader.messages([topic])):
-            yield BagImage(index, header_stamp(recorded.data), recorded)
+            stamp_ns = header_stamp(recorded.data)
+            if stamp_ns:
+                yield BagImage(index, stamp_ns, recorded)

@@ -24,7 +24,7 @@ from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import qos
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
-from errseg_ros.evaluate_bag.live.images import header_stamp
+from errseg_ros.evaluate_bag.stamps import header_stamp
 from errseg_ros.message_info import with_info
 
 _IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}

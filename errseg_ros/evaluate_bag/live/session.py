@@ -25,7 +25,8 @@ from errseg_ros.evaluate_bag.plan import BagPlan, plan_bag
 from errseg_ros.evaluate_bag.results import Evaluation, LiveTraffic, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt
 from errseg_ros.evaluate_bag.settings import Settings
-from errseg_ros.evaluate_bag.truth import SECOND, Truths
+from errseg_ros.evaluate_bag.stamps import SECOND
+from errseg_ros.evaluate_bag.truth import Truths
 from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
 
 _PATIENCE = 3.0  # a node that answers slowly is waited for so many times its longest latency
@@ -164,7 +165,7 @@ class _Session:
     def _truth(self, image: BagImage, size: tuple[int, int]) -> NDArray[np.uint16] | None:
         if self._truths is None:
             return None
-        truth = self._truths.of(image.index, image.stamp_ns, size)
+        truth = self._truths.of(image.index, image.stamp_ns, image.recorded.time_ns, size)
         self._progress.nearest_label_ns = self._truths.nearest_ns
         return truth
 

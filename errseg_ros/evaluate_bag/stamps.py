@@ -1,0 +1,69 @@
+"""Header stamps of recorded messages, read without the rest of the message."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from errseg_model.errors import InputError
+from errseg_ros.bags import BagReader
+
+SECOND = 1_000_000_000
+"""In nanoseconds."""
+
+DISORDER_NS = SECOND // 2
+"""Stamps may run back by so much in the order of recording; by more, time has jumped."""
+
+_CDR_HEADER = 4
+_LITTLE_ENDIAN = 1
+
+
+def header_stamp(data: bytes) -> int:
+    """Stamp in nanoseconds of a serialised message that begins with a std_msgs/Header; 0 where it was left empty.
+
+    Raises InputError for a message that is too short.
+    """
+    try:
+        seconds, nanoseconds = struct.unpack_from("<iI" if data[1] & _LITTLE_ENDIAN else ">iI", data, _CDR_HEADER)
+    except (struct.error, IndexError):
+        raise InputError(f"an image message of {len(data)} bytes has no header") from None
+    return int(seconds) * SECOND + int(nanoseconds)
+
+
+@dataclass
+class DriveTime:
+    """The time of images since the first one: by their stamps, and by their recording where stamps do not tell.
+
+    Those are empty ones, and jumps back, as those of a simulator that was reset: from there on it counts anew.
+    """
+
+    first_recorded_ns: int | None = None
+    """When the first image was recorded."""
+    origin_ns: int | None = None
+    """Stamp of an image at zero."""
+    newest_ns: int = 0
+    """Stamp since the last jump."""
+
+    def since_first(self, stamp_ns: int, recorded_ns: int) -> int:
+        """Nanoseconds from the first image, which is the first that is asked for; a stamp of 0 is an empty one."""
+        if self.first_recorded_ns is None:
+            self.first_recorded_ns = recorded_ns
+        by_recording = recorded_ns - self.first_recorded_ns
+        if stamp_ns == 0:
+            return by_recording
+        if self.origin_ns is None or stamp_ns < self.newest_ns - 2 * DISORDER_NS:
+            self.origin_ns, self.newest_ns = stamp_ns - by_recording, stamp_ns
+        self.newest_ns = max(self.newest_ns, stamp_ns)
+        return stamp_ns - self.origin_ns
+
+
+def is_stamped(reader: BagReader, topic: str) -> bool:
+    """Whether any message of the topic has a stamp; reads on until one has."""
+    return any(_stamp_or_none(recorded.data) for recorded in reader.messages([topic]))
+
+
+def _stamp_or_none(data: bytes) -> int | None:
+    try:
+        return header_stamp(data)
+    except InputError:
+        return None
