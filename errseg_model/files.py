@@ -42,12 +42,22 @@ def write_image(path: Path, image: NDArray[np.uint8] | NDArray[np.uint16]) -> No
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write readable JSON."""
     with whole(path) as partial:
-        partial.write_text(json_text(content), encoding="utf-8")
+        write_text(partial, json_text(content))
 
 
 def json_text(content: dict[str, Any]) -> str:
     """Readable JSON."""
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8; what a name of a file has that is none becomes an escape that JSON knows. Raises OSError."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def shown(path: str | Path) -> str:
+    """A path for people and reports: its bytes need not be UTF-8, which they must be there."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
     from errseg_model.factory import create_model
 
     require("onnxruntime", "the check of exported files")
-    if arguments.out.exists() and not arguments.out.is_dir():
+    if os.path.exists(arguments.out) and not os.path.isdir(arguments.out):
         raise InputError(f"--out {arguments.out} is a file: name a folder")
     model = create_model(arguments.model, arguments.checkpoint)
     config = model.config.changed(input_size=arguments.input_size)

@@ -6,6 +6,7 @@ A label image is a PNG of one whole number a pixel, 8 or 16 bits, with the name 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from errseg_model.datasets.class_lists import ClassList
@@ -28,7 +29,7 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
     images, labels = Path(images), Path(labels)
     found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        reason = "holds no pictures" if images.is_dir() else "is no folder"
+        reason = "holds no pictures" if os.path.isdir(images) else "is no folder"
         raise DatasetError(f"{images} {reason}: expected a folder of {', '.join(SUFFIXES)} files")
     samples = tuple(
         # Not with_suffix: it would take a stamp such as 17.250 for one.
@@ -38,7 +39,7 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
     )
     pictures: dict[Path, Path] = {}
     for sample in samples:
-        if not sample.label.is_file():
+        if not os.path.isfile(sample.label):
             raise DatasetError(f"{sample.image} has no labels: expected {sample.label}")
         if sample.label == sample.image:
             raise DatasetError(f"{sample.image} is both picture and labels: keep labels in a folder of their own")

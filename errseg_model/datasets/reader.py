@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,9 @@ class Dataset:
         if not samples:
             raise DatasetError(f"{root / layout.names.replace('{split}', splits[split])} names no pictures")
         for sample in samples:
-            if not sample.label.is_file():
+            if not os.path.isfile(sample.label):
                 raise DatasetError(f"{sample.image} has no labels: expected {sample.label}")
-            if not sample.image.is_file():
+            if not os.path.isfile(sample.image):
                 raise DatasetError(f"{sample.label} has no picture: expected {sample.image}")
         return cls(specification, split, classes.vocabulary, LabelFiles(layout, classes), samples)
 
@@ -129,7 +130,7 @@ def _find_layout(specification: DatasetSpecification, root: Path, folder: str) -
         )
         for layout in specification.layouts
     ]
-    reason = f"does not hold {specification.title} in a known layout" if root.is_dir() else "is no folder"
+    reason = f"does not hold {specification.title} in a known layout" if os.path.isdir(root) else "is no folder"
     raise DatasetError(
         f"{root} {reason}: expected the data set's folder, such as {specification.folder}, with "
         f"{'; or with '.join(expected)}"
@@ -137,7 +138,7 @@ def _find_layout(specification: DatasetSpecification, root: Path, folder: str) -
 
 
 def _is_there(root: Path, layout: Layout, folder: str) -> bool:
-    if layout.names not in ("image", "label") and not _path(root, layout.names, folder, "").is_file():
+    if layout.names not in ("image", "label") and not os.path.isfile(_path(root, layout.names, folder, "")):
         return False
     for template in (layout.image, layout.label):
         start, end = template.split("{name}")

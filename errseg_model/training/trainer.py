@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import os
 import pickle
 import time
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ class Trainer:
         self._averages = {name: p.detach().clone() for name, p in self._learning.items()} if recipe.ema_decay else {}
         self.step = 0
         self._state = folder / "state.pt"
-        if self._state.is_file():
+        if os.path.isfile(self._state):
             self._resume()
 
     def run(self, until: int | None = None) -> Path:

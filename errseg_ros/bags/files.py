@@ -6,6 +6,7 @@ from their start on (cut_mcap.py, cut_sqlite.py).
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -32,7 +33,7 @@ def opened(path: Path) -> Iterator[BagFile]:
     """The file, unpacked for the time being where it is compressed as a whole. Raises BagError for one of no use."""
     with _unpacked(path) as (plain, problem):
         log = path.with_name(f"{path.name}-wal")
-        if log.is_file() and log.stat().st_size:
+        if os.path.isfile(log) and log.stat().st_size:
             problem = f"its last messages are in {log.name}; open it once with the program sqlite3 to merge them"
         try:
             file = _open(plain)

@@ -6,7 +6,9 @@ gives what can be read, and names the rest.
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +20,8 @@ from rosbags.interfaces import Qos
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from errseg_ros.bags.files import opened, storage_suffix, unpack
+from errseg_model.files import shown
+from errseg_ros.bags.files import COMPRESSED_SUFFIXES, opened, storage_suffix, unpack
 from errseg_ros.bags.storage import BagError, FileTopic
 from errseg_ros.bags.typestore import make_typestore
 
@@ -52,7 +55,7 @@ class BagMessage:
 
 def is_bag(path: Path) -> bool:
     """Whether it is a file of a rosbag2 or a folder that has metadata.yaml or such a file, by their names."""
-    if path.is_dir():
+    if os.path.isdir(path):
         return any(entry.name == "metadata.yaml" or storage_suffix(entry) for entry in path.iterdir())
     return storage_suffix(path) is not None
 
@@ -67,7 +70,8 @@ class BagReader:
     def __init__(self, path: str | Path) -> None:
         """`path`: the bag's folder, or its one .mcap or .db3 file. Raises BagError for another."""
         self.path = Path(path)
-        self.name = self.path.name if self.path.is_dir() else self.path.name.partition(".")[0]
+        self.name = _name(self.path)
+        """Of its folder, or of its file without the suffixes of rosbag2."""
         self._problems: list[str] = []
         self._metadata: dict[str, Any] = {}
         self._files = self._find_files()
@@ -172,14 +176,15 @@ class BagReader:
             self._problems.append(line)
 
     def _find_files(self) -> list[Path]:
-        if self.path.is_file():
-            if storage_suffix(self.path) is None:
-                raise BagError(f"{self.path} is no rosbag2: expected its folder, or an .mcap or .db3 file")
-            return [self.path]
-        if not self.path.is_dir():
-            raise BagError(f"bag {self.path} does not exist")
         try:
+            mode = self.path.stat().st_mode
+            if stat.S_ISREG(mode) and storage_suffix(self.path) is not None:
+                return [self.path]
+            if not stat.S_ISDIR(mode):
+                raise BagError(f"{self.path} is no rosbag2: expected its folder, or an .mcap or .db3 file")
             there = sorted((p for p in self.path.iterdir() if storage_suffix(p)), key=_natural_order)
+        except FileNotFoundError:
+            raise BagError(f"bag {self.path} does not exist") from None
         except OSError as error:
             raise BagError(f"bag {self.path} cannot be read: {error.strerror or error}") from None
         self._metadata = self._read_metadata()
@@ -189,9 +194,9 @@ class BagReader:
         if not names:
             return there
         for name in names:
-            if not (self.path / name).is_file():
+            if not os.path.isfile(self.path / name):
                 self._problems.append(f"{name} is missing{self._promised_messages(name)}")
-        return [self.path / name for name in names if (self.path / name).is_file()]
+        return [self.path / name for name in names if os.path.isfile(self.path / name)]
 
     def _read_metadata(self) -> dict[str, Any]:
         path = self.path / "metadata.yaml"
@@ -249,6 +254,13 @@ class BagReader:
 
 
 _ALWAYS = ("builtin_interfaces/msg/Time", "builtin_interfaces/msg/Duration", "std_msgs/msg/Header")
+
+
+def _name(path: Path) -> str:
+    full = Path(os.path.abspath(path))  # the folder here is called `.`
+    if os.path.isdir(full):
+        return shown(full.name)
+    return shown((full.with_suffix("") if full.suffix in COMPRESSED_SUFFIXES else full).stem)
 
 
 def _types_from_idl(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from rosbags.interfaces import Qos
 from rosbags.rosbag2.metadata import parse_qos
 
 from errseg_model.errors import InputError
+from errseg_model.files import shown
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -55,8 +56,12 @@ class BagFile(Protocol):
 
 
 def is_sqlite_path(path: Path) -> bool:
-    """Whether rosbags opens it: it builds SQLite a URI of the path, in which these characters mean something else."""
-    return set("%?#").isdisjoint(str(path.absolute()))
+    """Whether rosbags opens it: it builds SQLite a URI of the path.
+
+    Some characters mean something else there, and bytes that are no UTF-8 cannot be in it.
+    """
+    text = str(path.absolute())
+    return set("%?#").isdisjoint(text) and shown(text) == text
 
 
 def qos_profiles(text: str) -> tuple[Qos, ...]:

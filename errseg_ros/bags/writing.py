@@ -34,8 +34,11 @@ class NewBag:
         self._path = path = path.absolute()
         self._check_free()
         if storage == "sqlite3" and not is_sqlite_path(path):
-            raise InputError(f"{path} has %, ? or # in it, which sqlite3 cannot have: choose another, or use mcap")
-        if not path.parent.is_dir():
+            raise InputError(
+                f"{path} has %, ?, # or bytes that are no UTF-8 in it, which sqlite3 cannot have: choose another, or "
+                "use mcap"
+            )
+        if not os.path.isdir(path.parent):
             raise InputError(f"{path.parent} is not a folder: create it first")
         try:
             # The files of a bag carry its name, so it is written under that name, in a folder beside.

@@ -23,7 +23,7 @@ _USUAL_FPS = 25.0
 
 def open_source(path: Path, pace: Pace, image_topic: str | None = None) -> Source:
     """The source at `path`, whatever kind it is. Raises SourceError where it cannot be read."""
-    if not path.exists():
+    if not os.path.exists(path):
         raise SourceError(f"source {path} does not exist")
     try:
         bag = is_bag(path)
@@ -33,7 +33,7 @@ def open_source(path: Path, pace: Pace, image_topic: str | None = None) -> Sourc
         return BagSource(path, pace, image_topic)
     if image_topic is not None:
         raise SourceError(f"source {path} is not a bag, and only a bag has an image topic {image_topic!r}")
-    if path.is_dir() or path.suffix.lower() in PICTURE_FILES:
+    if os.path.isdir(path) or path.suffix.lower() in PICTURE_FILES:
         return PictureSource(path, pace)
     return VideoSource(path, pace)
 
@@ -46,7 +46,7 @@ class PictureSource:
     def __init__(self, path: Path, pace: Pace) -> None:
         """Raises SourceError for a folder without pictures."""
         self.name = str(path)
-        entries = sorted(path.iterdir()) if path.is_dir() else [path]
+        entries = sorted(path.iterdir()) if os.path.isdir(path) else [path]
         paths = [entry for entry in entries if entry.suffix.lower() in PICTURE_FILES]
         if not paths:
             raise SourceError(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
+from errseg_model.files import shown
 from errseg_model.metrics import ConfusionMatrix
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.bags import BagMessage, BagReader
@@ -275,7 +276,7 @@ def summarize(
     return BagEvaluation(
         summary=BagSummary(
             name=plan.name,
-            path=str(plan.path),
+            path=shown(plan.path),
             image_topic=plan.image_topic,
             label_topic=plan.label_topic,
             seconds=float(seconds.max(initial=0.0)),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
+from errseg_model.files import shown
 from errseg_model.memory import reuse_memory
 from errseg_model.model_choice import ModelChoice
 from errseg_model.openmp import wait_passively
@@ -129,7 +130,7 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
     print(_in_short(evaluation, arguments.out))
     if not evaluation.interrupted:
         if output is not None:
-            print(f"bag with masks and overlays: {output}")
+            print(f"bag with masks and overlays: {shown(output)}")
         return 0
     without = ""
     if output is not None:
@@ -162,7 +163,7 @@ def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: In
 def _check_place(out: Path) -> None:
     """Raises InputError where no folder can be made: a drive is not to be played in vain."""
     place = next(folder for folder in (out.absolute(), *out.absolute().parents) if os.path.lexists(folder))
-    if not place.is_dir() or not os.access(place, os.W_OK):
+    if not os.path.isdir(place) or not os.access(place, os.W_OK):
         raise InputError(f"--out {out} cannot be written: {place} is no folder that can be written to")
 
 
@@ -235,7 +236,7 @@ def _in_short(evaluation: Evaluation, out: Path) -> str:
     if evaluation.loop_seconds:
         parts.append(f"{len(evaluation.frames) / evaluation.loop_seconds:.2f} images a second")
     problems = [f"{bag.name}: {problem}" for bag in evaluation.bags for problem in bag.problems]
-    return "\n".join([*problems, f"{', '.join(parts)}; see {out / 'report.html'}"])
+    return "\n".join([*problems, f"{', '.join(parts)}; see {shown(out / 'report.html')}"])
 
 
 def _at_least_zero(text: str) -> float:

@@ -147,7 +147,7 @@ def check_output(path: Path, resume: bool) -> None:
         )
     if os.path.lexists(path):
         raise InputError(f"--output-bag {path} exists already: remove it or choose another name")
-    if not path.absolute().parent.is_dir():
+    if not os.path.isdir(path.absolute().parent):
         raise InputError(f"--output-bag {path}: {path.absolute().parent} is not a folder: create it first")
 
 

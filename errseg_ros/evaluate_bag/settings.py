@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,6 @@ class Settings:
 
 def _describe(model: ModelChoice, of: str) -> dict[str, Any]:
     file = model.checkpoint
-    size = file.stat().st_size if file is not None and file.is_file() else None
+    size = os.path.getsize(file) if file is not None and os.path.isfile(file) else None
     values = model.arguments | {"checkpoint": None if file is None else [str(file.absolute()), size]}
     return {f"--{name.replace('_', '-')}{of}": value for name, value in values.items()}

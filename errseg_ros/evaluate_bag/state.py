@@ -6,6 +6,7 @@ Plain arrays and JSON, never code; each file is whole or absent. One file for ea
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +46,7 @@ class State:
     @property
     def exists(self) -> bool:
         """Whether an unfinished evaluation is there."""
-        return (self.folder / _SETTINGS).is_file()
+        return os.path.isfile(self.folder / _SETTINGS)
 
     def create(self) -> None:
         """Start anew. Finds out, too, whether the output can be written."""
@@ -75,7 +76,7 @@ class State:
         """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
         path = self._path(place)
         progress = start(self._plans[place], self._settings)
-        if not path.is_file():
+        if not os.path.isfile(path):
             return progress
         self.saved = True
         try:

@@ -55,6 +55,7 @@ def test_one_picture_is_a_source(tmp_path: Path, greys: Greys) -> None:
     ("name", "content", "message"),
     [
         ("missing.mp4", None, "does not exist"),
+        ("a" * 300, None, "does not exist"),
         ("text.mp4", b"not a video", "cannot be read as a video"),
         ("empty.avi", b"", "cannot be read as a video"),
         ("bad.mcap", b"not a bag", "cannot be read as a rosbag2"),

@@ -237,9 +237,11 @@ def test_output_that_cannot_be_written_is_found_out_first(
 ) -> None:
     path = ros.bag([("/image", 1, ros.image(ros.start, GREY))])
     (tmp_path / "file").write_text("in the way")
-    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+    for out in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("a" * 300)):
         line = refused(capfd, path, "--model", "errseg-b", "--out", out)
         assert "cannot be written" in line
+    long = tmp_path / ("a" * 300) / "bag"
+    assert "is not a folder" in refused(capfd, path, "--output-bag", long, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -290,6 +292,19 @@ def test_every_way_to_run_the_model_reaches_it(monkeypatch: pytest.MonkeyPatch) 
         "errseg-b (file), input size 64x96, max_classes 4, resize stretch, least share 0.1, backend compiled, "
         "precision bfloat16"
     )
+
+
+def test_paths_need_not_be_utf_8(ros: Any, tmp_path: Path) -> None:
+    path = ros.bag([("/image", 1, ros.image(ros.start, GREY))], name=os.fsdecode(b"caf\xe9"))
+    out = tmp_path / os.fsdecode(b"out\xe9")
+    result = run(path, *SMALL, "--vocabulary", "road; sky", "--out", out, "--output-bag", tmp_path / "with_masks")
+    assert result.returncode == 0, result.stderr
+    assert r"out\udce9/report.html" in result.stdout
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert report["bags"][0]["name"] == "caf\\udce9"
+    assert r"caf\udce9" in (out / "report.html").read_text(encoding="utf-8")
+    with (out / "frames.parquet").open("rb") as table:  # polars takes no such path
+        assert pl.read_parquet(table)["bag"].to_list() == ["caf\\udce9"]
 
 
 def test_unknown_model_leaves_nothing(ros: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

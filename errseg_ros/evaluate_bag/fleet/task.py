@@ -5,6 +5,7 @@ A process keeps its models for the next bag. On GPUs, Ray takes a new process fo
 
 from __future__ import annotations
 
+import os
 import pickle
 import platform
 import queue
@@ -177,7 +178,7 @@ def machine_name() -> str:
 def _check(assignment: Assignment) -> None:
     """Raises InputError, worded to follow the machine's name."""
     path = assignment.plan.path
-    if not path.exists():
+    if not os.path.exists(path):
         raise InputError(
             f"does not see {path}: bags have to lie on storage that all machines of the cluster have under that path"
         )

@@ -22,6 +22,8 @@ class Figures:
     frames: int
     miou: float | None
     """Of the confusion matrix over all frames."""
+    miou_of_labelled_classes: float | None
+    """The same, over the classes that the labels have, as detectron2 takes it."""
     mean_frame_miou: float | None
     pixel_accuracy: float | None
     iou: dict[str, float | None] | None
@@ -51,6 +53,7 @@ class Figures:
         return cls(
             frames=len(frames),
             miou=_finite(truth.confusion.miou()) if truth else None,
+            miou_of_labelled_classes=_finite(truth.confusion.miou_of_truth()) if truth else None,
             mean_frame_miou=mean(frame.miou for frame in frames),
             pixel_accuracy=_finite(truth.confusion.pixel_accuracy()) if truth else None,
             iou=iou,
@@ -73,6 +76,7 @@ class Figures:
             "iou": self.iou,
             "frames": self.frames,
             "latency_ms": self.latency_ms,
+            "miou_of_labelled_classes": self.miou_of_labelled_classes,
             "mean_frame_miou": self.mean_frame_miou,
             "frames_per_second": self.frames_per_second,
             "confidence": self.confidence,

@@ -87,6 +87,8 @@ class Timeline:
             offset += length + gap
         self.x: Floats = np.array(x, np.float64) / scale
         self.changes = changes if len(changes) <= MAX_CHANGES else []
+        """Those to mark: none where there are too many."""
+        self.changed = bool(changes)
         self.length = self.stretches[-1].end if self.stretches else 0.0
 
     def series(self, field: Callable[[FrameResult], float | None]) -> Series:

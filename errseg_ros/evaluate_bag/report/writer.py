@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from errseg_model.files import json_text, whole_together
+from errseg_model.files import json_text, whole_together, write_text
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.report.page import render
 from errseg_ros.evaluate_bag.report.shares import ClassShares
@@ -25,6 +25,6 @@ def write_report(evaluation: Evaluation, out: Path) -> None:
     shares = ClassShares.of(evaluation)
     figures = Figures.of(evaluation, shares)
     with whole_together(out / PAGE, out / FIGURES, out / TABLE) as (page, numbers, table):
-        page.write_text(render(evaluation, figures, shares, datetime.now().astimezone()), encoding="utf-8")
-        numbers.write_text(json_text(figures.to_json(evaluation)), encoding="utf-8")
+        write_text(page, render(evaluation, figures, shares, datetime.now().astimezone()))
+        write_text(numbers, json_text(figures.to_json(evaluation)))
         table.write_bytes(parquet(evaluation, shares))

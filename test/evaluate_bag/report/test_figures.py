@@ -31,6 +31,7 @@ def test_figures_equal_those_of_the_confusion_matrix(make_evaluation: Make) -> N
     assert evaluation.truth is not None
     confusion, report = evaluation.truth.confusion, to_json(evaluation)
     assert report["miou"] == confusion.miou()
+    assert report["miou_of_labelled_classes"] == confusion.miou_of_truth()
     assert report["pixel_accuracy"] == confusion.pixel_accuracy()
     assert report["iou"] == dict(zip(evaluation.truth.classes, confusion.iou().tolist(), strict=True))
     assert report["frames"] == len(evaluation.frames)

@@ -56,7 +56,11 @@ def test_changes_are_where_the_next_vocabulary_is_first_used(make_evaluation: Ma
 
 def test_changes_that_would_cover_everything_are_not_marked(make_evaluation: Make) -> None:
     evaluation = make_evaluation(bags=[f"bag {n}" for n in range(MAX_CHANGES + 1)], frames=2, changes_at=0.1)
-    assert Timeline(evaluation).changes == []
+    assert Timeline(evaluation).changes == [] and Timeline(evaluation).changed
+
+
+def test_a_vocabulary_that_no_image_is_as_late_as_is_no_change(make_evaluation: Make) -> None:
+    assert not Timeline(make_evaluation(frames=2, changes_at=5.0)).changed
 
 
 @pytest.mark.parametrize(

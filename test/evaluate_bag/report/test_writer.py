@@ -151,6 +151,21 @@ def test_only_what_there_is_is_a_problem(make_evaluation: Make, troubled: Evalua
     assert "Interrupted." in html and "Interrupted." not in page(make_evaluation())
 
 
+@pytest.mark.parametrize(
+    ("bags", "changes_at", "told"),
+    [
+        (1, 0.2, "Dashed lines: the vocabulary changes."),
+        (200, 0.1, "The vocabulary changes in too many bags"),
+        (1, 5.0, "No bag has images as late as the vocabulary was to change."),
+    ],
+)
+def test_what_became_of_a_change_is_told(make_evaluation: Make, bags: int, changes_at: float, told: str) -> None:
+    evaluation = make_evaluation(bags=[f"bag {n}" for n in range(bags)], frames=3, changes_at=changes_at)
+    html = page(evaluation)
+    assert html.count(told) == 1
+    assert ("Dashed lines" in html) + ("too many bags" in html) + ("as late as" in html) == 1
+
+
 def test_the_share_of_the_model_in_the_time_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
     html = page(dataclasses.replace(make_evaluation(), loop_seconds=2.0, model_seconds=1.9))
     assert re.search(r"Of it in the model, from the first image on</th><td>95\.0\s%", html)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -264,6 +265,7 @@ def test_log_beside_a_database_is_named(write_bag: WriteBag) -> None:
     ("name", "data", "message"),
     [
         ("absent", None, "does not exist"),
+        ("a" * 300, None, "cannot be read: File name too long"),
         ("notes.txt", b"words", "expected its folder, or an .mcap or .db3 file"),
         ("bad.mcap", b"words", "cannot be read"),
         ("bad.mcap", b"", "cannot be read"),
@@ -283,6 +285,32 @@ def test_what_is_no_bag_is_refused_with_a_reason(tmp_path: Path, name: str, data
     with pytest.raises(BagError, match=message) as caught, BagReader(bag):
         pass
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("drive_0.mcap", "drive_0"),
+        ("2024.05.01_drive.mcap", "2024.05.01_drive"),
+        ("2024.05.01_drive.mcap.zstd", "2024.05.01_drive"),
+    ],
+)
+def test_a_file_is_called_as_it_is_without_its_suffixes(write_bag: WriteBag, file: str, name: str) -> None:
+    path = storage_file(write_bag())
+    assert BagReader(path.rename(path.with_name(file))).name == name
+
+
+def test_a_bag_here_has_the_name_of_its_folder(write_bag: WriteBag, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_bag("drive.1"))
+    assert BagReader(".").name == "drive.1"
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_a_path_need_not_be_utf_8(write_bag: WriteBag, storage: StoragePlugin) -> None:
+    path = write_bag(storage=storage)
+    path = path.rename(path.with_name(os.fsdecode(b"caf\xe9")))
+    assert read(path) == (list(range(200)), ())
+    assert BagReader(path).name == "caf\\udce9"
 
 
 def test_bag_whose_files_are_all_missing_is_refused(write_bag: WriteBag) -> None:
