@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.datasets.class_lists import packaged
 from errseg_model.evaluation import read_renaming, rename
-from errseg_model.files import write_json
 from errseg_model.yaml_files import read_yaml
 
 WORDS = Path("config/evaluation")
@@ -35,7 +35,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sealed", action="store_true", help="the sealed words too: for a released model, once")
 
 
-def _measure(arguments: argparse.Namespace) -> str:
+def _measure(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     dataset = create_dataset("camvid", arguments.root, arguments.split)
     segmenter = model_choice(arguments).load()
     names = dataset.vocabulary
@@ -53,9 +53,8 @@ def _measure(arguments: argparse.Namespace) -> str:
     counts_as = read_yaml(WORDS / "cityscapes_as_camvid.yaml")
     labels = [dataset.classes.index(counts_as[name]) for name in cityscapes.names]
     measured["Cityscapes"] = measure(segmenter, dataset, cityscapes, labels)
-    if arguments.json is not None:
-        write_json(arguments.json, {title: _figures(accuracy) for title, accuracy in measured.items()})
-    return _table(measured, dataset.classes, segmenter.parameter_count)
+    figures = {title: _figures(accuracy) for title, accuracy in measured.items()}
+    return _table(measured, dataset.classes, segmenter.parameter_count), figures
 
 
 def _figures(accuracy: Accuracy) -> dict[str, object]:

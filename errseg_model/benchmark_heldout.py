@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,6 @@ from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.errors import InputError
 from errseg_model.evaluation import read_renaming, rename
-from errseg_model.files import write_json
 from errseg_model.linear_head import LinearHead
 from errseg_model.metrics import ConfusionMatrix
 
@@ -141,7 +141,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--held-out", nargs="+", required=True, metavar="C", help="classes that were not trained")
 
 
-def _measure(arguments: argparse.Namespace) -> str:
+def _measure(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     train, dataset = (create_dataset("camvid", arguments.root, split) for split in ("train", arguments.split))
     names, held_out = dataset.classes, list(arguments.held_out)
     if unknown := [name for name in held_out if name not in names]:
@@ -160,9 +160,8 @@ def _measure(arguments: argparse.Namespace) -> str:
         other_words=measure(segmenter, dataset, rename(dataset.vocabulary, words)).confusion,
         head=head.measure(segmenter, dataset),
     )
-    if arguments.json is not None:
-        write_json(arguments.json, {"split": arguments.split, "images": len(dataset), **figures.to_json()})
-    return f"CamVid {arguments.split}, {len(dataset)} images\n\n{figures.table()}"
+    text = f"CamVid {arguments.split}, {len(dataset)} images\n\n{figures.table()}"
+    return text, {"split": arguments.split, "images": len(dataset), **figures.to_json()}
 
 
 def _figures(values: Sequence[float], held_out: bool) -> str:

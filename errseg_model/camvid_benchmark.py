@@ -6,16 +6,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from errseg_model.cli.options import add_model_options
 from errseg_model.errors import InputError
+from errseg_model.files import write_json
 
 
 def run(
     module: str,
     description: str | None,
     add_options: Callable[[argparse.ArgumentParser], None],
-    measure: Callable[[argparse.Namespace], str],
+    measure: Callable[[argparse.Namespace], tuple[str, dict[str, Any]]],
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Measure and print. Returns the exit status: wrong input ends in one message and 2.
@@ -24,7 +26,7 @@ def run(
         module: of `errseg_model`, the program.
         description: for its help.
         add_options: adds those of its own.
-        measure: the options to the text that is printed. Raises InputError.
+        measure: the options to the text that is printed and the content of --json. Raises InputError.
         arguments: None takes the command line's.
     """
     parser = argparse.ArgumentParser(prog=f"python -m errseg_model.{module}", description=description)
@@ -33,10 +35,13 @@ def run(
     parser.add_argument("--split", default="test", metavar="S", help="default: test")
     parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
     add_model_options(parser)
+    options = parser.parse_args(arguments)
     try:
-        figures = measure(parser.parse_args(arguments))
+        text, figures = measure(options)
+        print(text)  # first: a place that cannot be written is not to cost the figures
+        if options.json is not None:
+            write_json(options.json, figures)
     except InputError as error:
         print(f"{module.replace('_', '-')}: error: {error}", file=sys.stderr)
         return 2
-    print(figures)
     return 0

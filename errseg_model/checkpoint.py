@@ -67,7 +67,8 @@ def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
         parameters: the model's tensors, from `Model.named_tensors`.
 
     Raises:
-        CheckpointError: unreadable file; or missing, surplus or wrongly shaped parameters, by the file's names.
+        CheckpointError: unreadable file; missing, surplus or wrongly shaped parameters, by the file's names; or
+            numbers that are not finite.
     """
     path = existing_file(path)
     if path.suffix == ".safetensors":
@@ -76,6 +77,7 @@ def load_checkpoint(path: str | Path, parameters: Mapping[str, Tensor]) -> None:
         weights, names = _read_published(path), {name: published_name(name) for name in parameters}
     expected = {names[name]: tensor for name, tensor in parameters.items()}
     _check_fit(path, weights, expected)
+    _check_finite(path, weights)
     with torch.no_grad():
         for name, tensor in expected.items():
             tensor.copy_(weights[name])
@@ -134,6 +136,15 @@ def _check_fit(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str,
     found = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in misfits.items() if names]
     if found:
         raise CheckpointError(f"checkpoint {path} does not fit the model; {'; '.join(found)}")
+
+
+def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    if broken:
+        raise CheckpointError(
+            f"checkpoint {path} holds numbers that are not finite in {len(broken)} of {len(weights)} parameters "
+            f"({_listed(broken)}): its training diverged, so use weights from before"
+        )
 
 
 def _listed(names: list[str]) -> str:

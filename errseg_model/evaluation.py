@@ -15,6 +15,7 @@ from tqdm import tqdm
 from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
+from errseg_model.result import UNLABELLED
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
 from errseg_model.yaml_files import read_yaml
@@ -83,13 +84,15 @@ def evaluate(
     """
     vocabulary = vocabulary or dataset.vocabulary
     ids = {VocabularyEntry.parse(name).key: label for label, name in enumerate(dataset.classes)}
-    label_of = np.array([ids.get(entry.key, len(ids)) for entry in vocabulary.entries])
-    if (label_of == len(ids)).all():
+    labels = [ids.get(entry.key, len(ids)) for entry in vocabulary.entries]
+    if set(labels) == {len(ids)}:
         more = f" and {len(ids) - SHOWN_CLASSES} more" if len(ids) > SHOWN_CLASSES else ""
         raise InputError(
             f"the vocabulary has none of the data set's classes, which are {', '.join(dataset.classes[:SHOWN_CLASSES])}"
             f"{more}"
         )
+    label_of = np.full(UNLABELLED + 1, len(ids))
+    label_of[: len(labels)] = labels
     spoken = rename(vocabulary, renamed or {})
     encoded = segmenter.encode(spoken)
     confusion = ConfusionMatrix(len(dataset.classes))
@@ -103,7 +106,6 @@ def evaluate(
         confusion.update(sample.labels, label_of[result.mask])
     if not confusion.counts.any():
         raise InputError(f"no pixel of the labels counts: all of {len(dataset)} images are void")
-    named = set(label_of.tolist())
     return Evaluation(
         dataset=dataset.specification.name,
         split=dataset.split,
@@ -111,8 +113,8 @@ def evaluate(
         classes=dataset.classes,
         confusion=confusion,
         latency_ms=np.array(latencies),
-        missing=tuple(name for label, name in enumerate(dataset.classes) if label not in named),
-        surplus=tuple(e.name for e, x in zip(vocabulary.entries, label_of, strict=True) if x == len(ids)),
+        missing=tuple(name for label, name in enumerate(dataset.classes) if label not in labels),
+        surplus=tuple(e.name for e, x in zip(vocabulary.entries, labels, strict=True) if x == len(ids)),
     )
 
 

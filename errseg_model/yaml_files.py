@@ -30,7 +30,7 @@ def read_yaml(path: str | Path, what: str = "", error: type[InputError] = InputE
     """The content of a YAML file. Raises `error`, which names the file and, before it, `what` it is."""
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as reason:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as reason:  # ValueError: not UTF-8, or no such date
         raise error(f"{what} {path}".lstrip() + f" cannot be read as YAML: {' '.join(str(reason).split())}") from None
 
 

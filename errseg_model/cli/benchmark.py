@@ -58,9 +58,9 @@ def run(arguments: argparse.Namespace) -> None:
             runs=arguments.runs,
         )
     )
+    print(report.to_text())  # first: a place that cannot be written is not to cost the figures
     if arguments.json is not None:
         write_json(arguments.json, report.to_json())
-    print(report.to_text())
 
 
 def _count(most: int) -> Any:

@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.max_classes = dataset.specification.max_classes
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None
     evaluation = evaluate(model_choice(arguments).load(), dataset, arguments.vocabulary, renamed)
+    print(_table(evaluation))  # first: a place that cannot be written is not to cost the figures
     if arguments.json is not None:
         write_json(arguments.json, evaluation.to_json())
-    print(_table(evaluation))
 
 
 def _table(evaluation: Evaluation) -> str:

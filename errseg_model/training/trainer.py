@@ -81,7 +81,10 @@ class Trainer:
             self._resume()
 
     def run(self, until: int | None = None) -> Path:
-        """Train to the recipe's end, or to step `until`; returns the weights' file."""
+        """Train to the recipe's end, or to step `until`; returns the weights' file.
+
+        Raises InputError: a picture that cannot be read, or a training that diverged; what was saved last stays.
+        """
         recipe, first = self.recipe, self._accelerator.is_main_process
         end = min(recipe.steps, until or recipe.steps)
         self._crops.draw_frames(first)
@@ -93,11 +96,14 @@ class Trainer:
                 terms = self.compute_gradients(images, labels)
                 self._update()
                 bar.update()
-                if self.step % LOG_EVERY == 0 or self.step == end:
+                logs, saves = (self.step % every == 0 or self.step == end for every in (LOG_EVERY, recipe.save_every))
+                if logs:
                     shared: Tensor = self._accelerator.reduce(terms, "mean")
                     if log is not None:
                         log.write(self.step, recipe.learning_rate_factor(self.step - 1), shared.tolist())
-                if self.step % recipe.save_every == 0 or self.step == end:
+                if logs or saves:
+                    self._check_finite()
+                if saves:
                     self._save()
         return self._export()
 
@@ -140,6 +146,15 @@ class Trainer:
     def _max(self, tensor: Tensor) -> Tensor:
         largest: Tensor = self._accelerator.gather(tensor).max()
         return largest
+
+    def _check_finite(self) -> None:
+        """Raises InputError once a weight is nan or infinite, which it then stays."""
+        norms = torch.stack(torch._foreach_norm([p.detach() for p in self._learning.values()]))
+        if not norms.isfinite().all():
+            raise InputError(
+                f"the training diverged by step {self.step}: its weights are no longer numbers. Lower the recipe's "
+                "learning_rate, or give it a gradient_norm, and name another --folder"
+            )
 
     def _save(self) -> None:
         """Write what a resumed run needs; nothing else is random or kept."""

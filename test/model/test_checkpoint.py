@@ -89,6 +89,17 @@ def test_misfits_are_listed_by_name_and_nothing_is_loaded(tmp_path: Path, tensor
     assert all((tensor == 0).all() for tensor in tensors.values())
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_training_that_diverged_are_refused(
+    tmp_path: Path, tensors: dict[str, torch.Tensor], value: float
+) -> None:
+    (name, tensor), *rest = tensors.items()
+    save_checkpoint(tmp_path / "own.safetensors", dict([(name, torch.full_like(tensor, value)), *rest]), "errseg-b")
+    with pytest.raises(CheckpointError, match=rf"not finite in 1 of {len(tensors)} parameters \({name}\)"):
+        load_checkpoint(tmp_path / "own.safetensors", tensors)
+    assert all((tensor == 0).all() for tensor in tensors.values())
+
+
 class Code:
     """A pickle that would make a file."""
 

@@ -105,6 +105,20 @@ def test_evaluate_prints_and_writes(tiny_camvid: Path, lite_file: Path, capsys: 
     assert f"mIoU {figures['miou'] * 100:.2f}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["evaluate", "benchmark"])
+def test_a_json_that_cannot_be_written_does_not_cost_the_figures(
+    tiny_camvid: Path, lite_file: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    own = {
+        "evaluate": ["--dataset", "camvid", "--root", str(tiny_camvid), "--split", "val"],
+        "benchmark": ["--num-classes", "2", "--runs", "1", "--image-size", "64x64"],
+    }[name]
+    status = main([name, *own, "--json", str(tiny_camvid / "train" / ("a" * 300)), *options(lite_file)])
+    said = capsys.readouterr()
+    assert status == 2 and "cannot be written" in said.err
+    assert {"evaluate": "mIoU ", "benchmark": "total"}[name] in said.out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

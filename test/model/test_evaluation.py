@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from errseg_model import InputError, Segmenter, Vocabulary, VocabularyEntry, Voc
 from errseg_model.datasets import create_dataset
 from errseg_model.datasets.camvid import CLASSES
 from errseg_model.evaluation import evaluate, read_renaming, rename
+from errseg_model.result import UNLABELLED
 from errseg_model.training.words import Words
 
 
@@ -73,3 +76,17 @@ def test_other_words_were_never_trained() -> None:
     for entry in other.values():
         assert entry.name not in named, f"{entry.name} is in a training word"
         assert entry.name not in words.unrelated, f"{entry.name} is a training word"
+
+
+def test_pixels_without_a_class_count_as_wrong(
+    random_lite: Segmenter, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those whose logits are nan are."""
+    segment = random_lite.segment
+
+    def unlabelled(*arguments: Any) -> list[Any]:
+        return [dataclasses.replace(r, mask=np.full_like(r.mask, UNLABELLED)) for r in segment(*arguments)]
+
+    monkeypatch.setattr(random_lite, "segment", unlabelled)
+    confusion = evaluate(random_lite, create_dataset("camvid", tiny_camvid, "val")).confusion
+    assert confusion.counts[:, -1].sum() == confusion.counts.sum() > 0

@@ -73,7 +73,7 @@ def test_encoding_while_segmenting(random_lite: Segmenter, image: NDArray[np.uin
     thread.join()
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "mps", ""])
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "cpu:1", "mps", ""])
 def test_wrong_device(name: str) -> None:
     with pytest.raises(InputError, match="device"):
         resolve_device(name)

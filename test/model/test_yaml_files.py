@@ -25,7 +25,11 @@ def test_a_key_that_is_there_twice_is_an_error(tmp_path: Path) -> None:
     assert read_yaml(path)["b"] == {7: "car"}
 
 
-@pytest.mark.parametrize("content", [b"sky: [", b"\xff\xfe\xff", None], ids=["broken", "not UTF-8", "absent"])
+@pytest.mark.parametrize(
+    "content",
+    [b"sky: [", b"\xff\xfe\xff", b"7: 2024-13-45", b"[" * 5000, None],
+    ids=["broken", "not UTF-8", "no date", "deep", "absent"],
+)
 def test_a_file_that_cannot_be_read_is_one_line_that_names_it(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "words.yaml"
     if content is not None:

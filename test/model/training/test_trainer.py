@@ -123,6 +123,18 @@ def test_a_damaged_state_is_refused(recipe: TrainingRecipe, tmp_path: Path) -> N
         Trainer(recipe, tmp_path)
 
 
+def test_a_training_that_diverges_says_so_and_keeps_what_was_saved(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    Trainer(recipe, tmp_path).run(until=3)
+    saved = (tmp_path / "state.pt").read_bytes()
+    again = Trainer(recipe, tmp_path)
+    with torch.no_grad():
+        next(iter(again._learning.values())).mul_(float("inf"))
+    with pytest.raises(InputError, match=r"diverged by step 6: .* Lower the recipe's learning_rate"):
+        again.run()
+    assert (tmp_path / "state.pt").read_bytes() == saved
+    assert "nan" in (tmp_path / "log.csv").read_text().splitlines()[-1]
+
+
 def test_what_no_label_names_is_trained_by_the_teacher(recipe: TrainingRecipe, tmp_path: Path) -> None:
     """With void everywhere nothing but the teacher tells what is there."""
     trainer = Trainer(recipe, tmp_path)
