@@ -140,8 +140,8 @@ class Segmenter:
     ) -> list[SegmentationResult]:
         """Segment B images, each of its own size, as one batch. Changes nothing in the segmenter.
 
-        With `letterbox` only images that are resized to one size are computed together, so that what an image becomes
-        does not hang on the others' padding.
+        What an image becomes does not hang on the others: with `letterbox` only images that are resized to one size
+        are computed together, and with a `min_share` each by itself, as its K is its own.
 
         Args:
             images: (H, W, 3) uint8 RGB each.
@@ -165,21 +165,19 @@ class Segmenter:
         before = _membership(previous, len(images), len(encoded.vocabulary)) if previous is not None and share else None
         timer = timer or StageTimer(self.device)
         sizes = [fitted_size(image_size(image), self.config) for image in images]
-        groups = {size: [number for number, own in enumerate(sizes) if own == size] for size in dict.fromkeys(sizes)}
-        batches = {
-            size: preprocess([images[number] for number in numbers], self.config, self.device)
-            for size, numbers in groups.items()
-        }
+        together = {size: [number for number, own in enumerate(sizes) if own == size] for size in dict.fromkeys(sizes)}
+        groups = [[number] for number in range(len(images))] if share > 0 else list(together.values())
+        batches = [preprocess([images[number] for number in numbers], self.config, self.device) for numbers in groups]
         timer.end("preprocess")
         outputs: dict[int, tuple[Tensor, Tensor]] = {}
-        for size, numbers in groups.items():
+        for batch, numbers in zip(batches, groups, strict=True):
             select = partial(
                 select_classes,
                 max_classes=kept,
                 min_share=share,
                 previous=None if before is None else to_device(before[numbers], self.device),
             )
-            output = segment_batch(self._halves, batches[size], encoded.embeddings, select, fitted=size)
+            output = segment_batch(self._halves, batch, encoded.embeddings, select, fitted=sizes[numbers[0]])
             outputs |= zip(numbers, zip(output.logits, output.selected, strict=True), strict=True)
         timer.end("inference")
         results = [

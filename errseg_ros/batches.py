@@ -21,7 +21,8 @@ def fastest_batch(compute: Callable[[int], object], most: int, clock: Callable[[
     """The number of images, 1 to `most`, that takes the least time an image when computed together.
 
     Args:
-        compute: computes that many images and waits for the results; what does not fit raises OutOfMemoryError.
+        compute: computes that many images and waits for the results; what does not fit raises OutOfMemoryError, which
+            comes out of here where not even one does.
         most: as many may wait together.
         clock: gives seconds.
     """
@@ -32,6 +33,8 @@ def fastest_batch(compute: Callable[[int], object], most: int, clock: Callable[[
             compute(size)  # memory and kernels of this size are set up
             seconds = min(_seconds(compute, size, clock) for _ in range(RUNS)) / size
         except torch.cuda.OutOfMemoryError:
+            if size == 1:
+                raise
             torch.cuda.empty_cache()
             break
         if seconds < least * GAIN:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,10 @@ class Pipeline:
         if not pictures:
             return
         terms = self._take_terms()
-        for picture, answer in in_batches(partial(self._segment, terms), pictures):
+        # With a share the segmenter computes each image by itself: the first answer need not wait for the last.
+        groups = [[picture] for picture in pictures] if terms.min_share > 0 else [pictures]
+        compute = partial(self._segment, terms)
+        for picture, answer in chain.from_iterable(in_batches(compute, group) for group in groups):
             if isinstance(answer, Exception):
                 self._worker.report((picture.camera,), answer)
                 continue

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from errseg_model import Segmenter
+from errseg_model import InputError, Segmenter
 from errseg_model.preprocessing import computed_size, fitted_size, image_size
 from errseg_ros.batches import fastest_batch
 from errseg_ros.parameters import Values
@@ -26,7 +27,7 @@ class Readiness:
         """How many cameras' images are computed together; known after `warm_up`."""
 
     def warm_up(self) -> None:
-        """Compute an image of `image_size` before the first camera's comes."""
+        """Compute an image of `image_size` before the first camera's comes. Raises InputError where it does not fit."""
         image = np.zeros((*self._values.image_size, 3), np.uint8)
         self._ready.add(self._input_size(image))
         encoded = self._segmenter.encode(self._values.vocabulary)
@@ -34,11 +35,18 @@ class Readiness:
         def compute(size: int) -> None:
             self._segmenter.segment([image] * size, encoded, min_share=0.0)  # K classes, as it is an empty image
 
-        if self._segmenter.device.type == "cpu":
-            # Measured: several are no faster, and the first answer waits for the last image.
-            compute(1)
-        else:
-            self.batch = fastest_batch(compute, len(self._values.cameras))
+        try:
+            if self._segmenter.device.type == "cpu":
+                # Measured: several are no faster, and the first answer waits for the last image.
+                compute(1)
+            else:
+                self.batch = fastest_batch(compute, len(self._values.cameras))
+        except torch.cuda.OutOfMemoryError as error:
+            height, width = self._values.image_size
+            raise InputError(
+                f"an image of {height} x {width} does not fit into the memory of {self._segmenter.device} beside "
+                f"{self._values.model}: set a smaller input_size or max_classes, or precision float16: {error}"
+            ) from None
 
     def announce(self, camera: str, image: NDArray[np.uint8]) -> None:
         """Log what the first image of another size than `image_size` waits for. Raises ImageError."""

@@ -56,19 +56,20 @@ def select_classes(
     Args:
         cost: (B, T, h, w) cost maps at stride 16.
         max_classes: K; all T classes stay where T <= K.
-        min_share: 0..1; 0 keeps K classes. Above 0 this waits for the device, as K is part of a shape.
+        min_share: 0..1; 0 keeps K classes. Above 0 this waits for the device, as K is part of a shape, and B is 1.
         previous: (B, T) bool, classes that stayed in the frame before, each image's own.
 
     Returns:
-        (B, K) int64 indices, ascending. Of equal counts the class that comes first wins. With `min_share` K is that
-        of the image with the most classes; the others fill up with those of the next highest counts.
+        (B, K) int64 indices, ascending. Of equal counts the class that comes first wins.
 
     Raises:
-        ValueError: `max_classes` below 1.
+        ValueError: `max_classes` below 1, or several images with a `min_share`, each of which has its own K.
     """
     if max_classes < 1:
         raise ValueError(f"max_classes must be at least 1, got {max_classes}")
     batch, classes = cost.shape[:2]
+    if min_share > 0 and batch > 1:
+        raise ValueError(f"with min_share images have each their own K: expected one at a time, got {batch}")
     if classes <= max_classes and min_share == 0:
         return torch.arange(classes, device=cost.device).expand(batch, -1)
     counts = class_counts(cost)
@@ -80,5 +81,5 @@ def select_classes(
         stays = (counts >= least * counts.sum(dim=1, keepdim=True)).gather(1, order)
         stays[:, 0] = True
         order = order.gather(1, stays.to(torch.uint8).argsort(dim=1, descending=True, stable=True))
-        order = order[:, : int(stays.sum(dim=1).max())]
+        order = order[:, : int(stays.sum())]
     return order.sort(dim=1).values

@@ -129,11 +129,9 @@ def test_a_class_between_the_thresholds_does_not_blink() -> None:
     assert seen == {False: [True, False, True, False, False, False], True: [True, True, True, True, False, False]}
 
 
-def test_a_batch_takes_the_k_of_the_image_with_the_most_classes() -> None:
-    one = cost_of_places([[0, 1, 2]] * 30, 6)
-    three = cost_of_places([[5, 4, 3]] * 10 + [[4, 3, 5]] * 10 + [[3, 5, 4]] * 10, 6)
-    assert select_classes(one, 6, min_share=0.2).tolist() == [[0]]
-    assert select_classes(torch.cat([one, three]), 6, min_share=0.2).tolist() == [[0, 1, 2], [3, 4, 5]]
+def test_images_that_have_each_their_own_k_are_no_batch() -> None:
+    with pytest.raises(ValueError, match="expected one at a time, got 2"):
+        select_classes(torch.zeros(2, 3, 1, 4), 2, min_share=0.1)
 
 
 def test_a_held_class_goes_before_a_larger_one_that_has_too_little() -> None:

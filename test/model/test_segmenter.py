@@ -35,11 +35,15 @@ def test_without_vocabulary(image: NDArray[np.uint8]) -> None:
         fresh(image)
 
 
-def test_a_batch_of_sizes_equals_one_by_one(random_lite: Segmenter, image: NDArray[np.uint8]) -> None:
-    encoded = random_lite.encode(Vocabulary.parse(["a", "b", "c"]))
-    pictures = [image, image[::-1, :33].copy(), image[10:40]]
-    for picture, result in zip(pictures, random_lite.segment(pictures, encoded), strict=True):
-        alone = random_lite.segment([picture], encoded)[0]
+@pytest.mark.parametrize("min_share", [0.0, 0.05])
+def test_a_batch_of_sizes_equals_one_by_one(random_lite: Segmenter, image: NDArray[np.uint8], min_share: float) -> None:
+    encoded = random_lite.encode(Vocabulary.parse([f"word {number}" for number in range(9)]))
+    pictures = [image, image[::-1, :33].copy(), image[10:40], np.zeros_like(image)]
+    results = random_lite.segment(pictures, encoded, min_share=min_share)
+    assert (len({len(result.selected) for result in results}) > 1) == (min_share > 0)
+    for picture, result in zip(pictures, results, strict=True):
+        alone = random_lite.segment([picture], encoded, min_share=min_share)[0]
+        np.testing.assert_array_equal(result.selected, alone.selected)
         np.testing.assert_allclose(result.logits, alone.logits, atol=1e-4)
         assert result.mask.shape == picture.shape[:2]
 

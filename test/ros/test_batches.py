@@ -33,13 +33,17 @@ class Device:
         (Device(1.0, 0.1), 3, 3),  # between two powers of two
         (Device(1.0, 0.1), 6, 6),
         (Device(1.0, 0.1, room=2), 8, 2),
-        (Device(1.0, 0.1, room=0), 8, 1),
     ],
 )
 def test_the_batch_with_the_least_time_an_image_is_chosen(device: Device, most: int, expected: int) -> None:
     assert fastest_batch(device.compute, most, lambda: device.now) == expected
     assert max(device.sizes) <= most
     assert all(device.sizes.count(size) in (1, RUNS + 1) for size in device.sizes)
+
+
+def test_where_not_even_one_image_fits_that_is_said() -> None:
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        fastest_batch(Device(1.0, 0.1, room=0).compute, 8)
 
 
 def test_a_batch_that_goes_well_is_computed_once() -> None:

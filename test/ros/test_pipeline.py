@@ -18,7 +18,7 @@ from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from errseg_model import SegmentationResult, Segmenter, Vocabulary
+from errseg_model import InputError, SegmentationResult, Segmenter, Vocabulary
 from errseg_ros.diagnostics import Thresholds
 from errseg_ros.parameters import Parameters
 from errseg_ros.pipeline import Pipeline
@@ -108,7 +108,7 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         segmenter.record(room)
         if warm_up:
             segmenter.free.set()
-        values = replace(Parameters(node).values, min_share=0.0, **changes)
+        values = replace(Parameters(node).values, **{"min_share": 0.0, **changes})
         readiness = Readiness(segmenter, values, lambda text: node.get_logger().warning(text))
         if warm_up:
             readiness.warm_up()
@@ -165,6 +165,20 @@ def test_images_that_wait_together_are_one_batch_and_get_the_answers_they_would_
         assert (result.mask == alone.mask).mean() > 0.999
 
 
+def test_with_a_least_share_images_that_wait_together_are_answered_one_after_the_other(
+    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[tuple[str, SegmentationResult]]
+) -> None:
+    pipeline, segmenter = start(min_share=0.05)
+    receive(pipeline, "left", message(picture(0)))
+    assert segmenter.started.wait(SECONDS)
+    for number, camera in enumerate(("right", "left", "front")):
+        receive(pipeline, camera, message(picture(number)))
+    segmenter.free.set()
+    wait_for(answers, 4)
+    assert segmenter.batches == [1, 1, 1, 1]
+    assert [camera for camera, _ in answers] == ["left", "right", "left", "front"]
+
+
 def test_a_bad_image_leaves_the_batch_and_the_others_are_answered(
     start: Callable[..., tuple[Pipeline, Recorder]], answers: list[Any]
 ) -> None:
@@ -204,6 +218,11 @@ def test_what_does_not_fit_together_is_computed_in_smaller_batches_from_then_on(
     wait_for(answers, 8)
     assert segmenter.batches[4:] == [1, 1, 1, 1]  # half of three
     assert capfd.readouterr().err.count("3 images together do not fit into the memory of cpu") == 1
+
+
+def test_a_device_that_does_not_hold_one_image_is_not_ready(start: Callable[..., tuple[Pipeline, Recorder]]) -> None:
+    with pytest.raises(InputError, match=r"an image of 720 x 1280 does not fit .* smaller input_size"):
+        start(room=0, warm_up=True)
 
 
 def test_a_class_of_a_camera_s_image_before_is_held_under_the_same_words_only(
