@@ -31,8 +31,8 @@ FRAME_ID = "camera_optical_frame"
 def write_sample_bag(path: str | Path, drive: SampleDrive, storage: str = "mcap") -> None:
     """Write all frames of a drive into a new bag (a folder); `storage` is "mcap" or "sqlite3".
 
-    The bag takes its final name only when it is whole. Raises InputError if the path exists, if the folder that is to
-    hold it does not, or for an unknown storage.
+    The bag takes its final name only when it is whole. Raises InputError if the path exists, if it cannot be written,
+    if the folder that is to hold it does not exist, or for an unknown storage.
     """
     with NewBag(Path(path), storage) as writer:
         _write(writer, drive)
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         height, width = args.size
         drive = SampleDrive(args.seed, height, width, args.rate, args.duration)
         write_sample_bag(args.out, drive, args.storage)
-    except (InputError, OSError) as error:
+    except InputError as error:
         print(f"sample_bag: {error}", file=sys.stderr)
         return 2
     print(f"{args.out}: {len(drive)} frames of {height}x{width}")

@@ -34,13 +34,16 @@ class CutSqlite:
         read = 0
         with closing(self._connect()) as database:
             try:
-                names = dict(database.execute("SELECT id, name FROM topics"))
+                names: dict[int, str] = dict(database.execute("SELECT id, name FROM topics"))
                 # Without ORDER BY: the index may be what is missing.
                 rows = database.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED")
                 for topic_id, time_ns, data in rows:
                     read += 1
-                    if names.get(topic_id) in topics:
-                        yield names[topic_id], time_ns, data
+                    name = names.get(topic_id)
+                    if name is None or name not in topics:
+                        continue
+                    if isinstance(time_ns, int) and isinstance(data, bytes):  # else of a damaged page
+                        yield name, time_ns, data
             except sqlite3.Error as error:
                 self.problem = f"it breaks off after {read} messages ({one_line(error)})"
 
@@ -59,10 +62,12 @@ class CutSqlite:
         for name, kind, encoding, profiles in database.execute(
             f"SELECT name, type, serialization_format, {qos} FROM topics"
         ):
+            if not all(isinstance(text, str) for text in (name, kind, encoding)):
+                continue  # of a damaged page
             self.topics[name] = FileTopic(kind, ("", ""), encoding, qos_profiles(profiles))
         definitions = "SELECT topic_type, encoding, encoded_message_definition FROM message_definitions"
         if any(database.execute("PRAGMA table_info(message_definitions)")):
             for kind, encoding, text in database.execute(definitions):
                 for topic in self.topics.values():
-                    if topic.type == kind:
+                    if topic.type == kind and isinstance(encoding, str) and isinstance(text, str):
                         topic.definition = (encoding, text)

@@ -119,13 +119,15 @@ class _WholeFile:
         self._reader.open()
         self.topics: dict[str, FileTopic] = {}
         self.problem: str | None = None
-        for connection in self._reader.connections:
+        # A damaged database may have a topic without a name.
+        self._connections = [c for c in self._reader.connections if isinstance(c.topic, str)]
+        for connection in self._connections:
             topic = self.topics.setdefault(connection.topic, _file_topic(connection))
             topic.count += connection.msgcount
         self.start_ns = self._reader.start_time if self._reader.message_count else None
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
-        connections = [connection for connection in self._reader.connections if connection.topic in topics]
+        connections = [connection for connection in self._connections if connection.topic in topics]
         if not connections:  # rosbags would give all of them
             return
         try:

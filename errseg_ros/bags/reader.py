@@ -203,7 +203,8 @@ class BagReader:
         try:
             content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
             found = content["rosbag2_bagfile_information"]
-            if not isinstance(found["relative_file_paths"], list):
+            names = found["relative_file_paths"]
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
                 raise TypeError
         except FileNotFoundError:
             self._problems.append("metadata.yaml is missing, as a recording that did not end leaves it")
@@ -214,8 +215,10 @@ class BagReader:
         return {}
 
     def _promised_messages(self, name: str) -> str:
-        files = self._metadata.get("files") or ()
-        counts = [entry.get("message_count") for entry in files if Path(str(entry.get("path"))).name == name]
+        try:
+            counts = [entry["message_count"] for entry in self._metadata["files"] if Path(entry["path"]).name == name]
+        except (KeyError, TypeError):
+            return ""
         return f", with {counts[0]} messages" if counts else ""
 
     def _promised_counts(self) -> dict[str, int]:

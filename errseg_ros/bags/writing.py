@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 from types import TracebackType
@@ -14,13 +15,17 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from errseg_model.errors import InputError
 from errseg_ros.bags.storage import is_sqlite_path
 
+CANNOT_WRITE = (OSError, sqlite3.Error)
+"""What the writer raises, as on a full disk."""
+
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 
 
 class NewBag:
     """A bag (a folder) that takes its name only when it is whole.
 
-    A `with` block closes it at its end, and discards it when it fails.
+    A `with` block closes it at its end, and discards it when it fails; where that is because it cannot be written, it
+    raises InputError.
     """
 
     def __init__(self, path: Path, storage: str = "mcap", compressed: bool = False) -> None:
@@ -43,12 +48,18 @@ class NewBag:
         try:
             # The files of a bag carry its name, so it is written under that name, in a folder beside.
             self._workshop = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        except OSError as error:
+            raise self._failure(error) from None
+        try:
             self.writer = Writer(self._workshop / path.name, version=9, storage_plugin=STORAGES[storage])
             if compressed:
                 self.writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self.writer.open()
-        except OSError as error:
-            raise InputError(f"bag {path} cannot be written: {error.strerror or error}") from None
+        except BaseException as error:
+            shutil.rmtree(self._workshop, ignore_errors=True)
+            if isinstance(error, CANNOT_WRITE):
+                raise self._failure(error) from None
+            raise
 
     def close(self) -> None:
         """Finish it and give it its name. Raises InputError; then nothing is left behind."""
@@ -56,8 +67,8 @@ class NewBag:
             self.writer.close()
             self._check_free()
             os.rename(self._workshop / self._path.name, self._path)
-        except OSError as error:
-            raise InputError(f"bag {self._path} cannot be written: {error.strerror or error}") from None
+        except CANNOT_WRITE as error:
+            raise self._failure(error) from None
         finally:
             shutil.rmtree(self._workshop, ignore_errors=True)
 
@@ -65,7 +76,7 @@ class NewBag:
         """Leave nothing behind."""
         try:
             self.writer.abort()
-        except OSError:  # a full disk
+        except CANNOT_WRITE:  # a full disk
             pass
         finally:
             shutil.rmtree(self._workshop, ignore_errors=True)
@@ -80,6 +91,11 @@ class NewBag:
             self.close()
         else:
             self.discard()
+            if isinstance(error, CANNOT_WRITE):
+                raise self._failure(error) from None
+
+    def _failure(self, error: BaseException) -> InputError:
+        return InputError(f"bag {self._path} cannot be written: {getattr(error, 'strerror', None) or error}")
 
     def _check_free(self) -> None:
         if os.path.lexists(self._path):

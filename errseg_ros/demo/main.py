@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
 import shutil
 import signal
@@ -42,6 +43,9 @@ from errseg_ros.demo.vocabularies import (
 from errseg_ros.sample_bag import write_sample_bag
 
 DRIVE = "drive"
+
+MARK = ".errseg_demo"
+"""An empty file in the folders that the demo made: what is in others is not removed."""
 
 _FILES = (BEFORE, AFTER, ANIMATION, SUMMARY, LOG)
 _OVERLAY = re.compile(r"overlay_\d{4,}\.png")
@@ -125,20 +129,25 @@ def _run(options: argparse.Namespace) -> None:
 def make_room(out: Path, source: Path | None) -> None:
     """Make the folder of the results, without those of an earlier run; files of others stay.
 
-    Raises InputError where it cannot be written, or where the source is among what would be removed.
+    Raises InputError where it cannot be written, where the source is among what would be removed, or where files of
+    others have the names of ours.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
         ours = [entry for entry in out.iterdir() if _OVERLAY.fullmatch(entry.name) or entry.name in _FILES]
         if source is not None and source.resolve() in [out.resolve(), *(entry.resolve() for entry in ours)]:
             raise InputError(f"source {source} is in --out {out}, which is made new; choose another --out")
+        drive = out / DRIVE
+        replaced = source is None and os.path.lexists(drive)
+        if ours and not (out / MARK).is_file():
+            raise InputError(f"{ours[0]} is in the way and is not of an earlier run; choose another --out")
+        if replaced and not (drive / MARK).is_file():
+            raise InputError(f"{drive} is in the way and is no drive of an earlier run; choose another --out")
         for entry in ours:
             entry.unlink()
-        drive = out / DRIVE
-        if source is None and drive.exists():
-            if not (drive / "metadata.yaml").is_file():
-                raise InputError(f"{drive} is in the way and is no drive of an earlier run; choose another --out")
+        if replaced:
             shutil.rmtree(drive)
+        (out / MARK).touch()
         tempfile.TemporaryFile(dir=out).close()
     except OSError as error:
         raise InputError(f"--out {out} cannot be written: {error.strerror or error}") from None
@@ -183,6 +192,7 @@ def _evaluate(source: Source, recording: Recording, before: Vocabulary, after: V
 
 def _draw_drive(path: Path, pace: Pace) -> Source:
     write_sample_bag(path, SampleDrive(rate_hz=pace.rate, duration_s=pace.duration))
+    (path / MARK).touch()
     return BagSource(path, pace)
 
 

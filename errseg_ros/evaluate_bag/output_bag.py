@@ -15,7 +15,7 @@ from errseg_model.visualization import overlay
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagMessage, BagReader, make_typestore
 from errseg_ros.bags.messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LABEL_INFO, VISION_INFO, Messages
-from errseg_ros.bags.writing import NewBag, offered_qos
+from errseg_ros.bags.writing import CANNOT_WRITE, NewBag, offered_qos
 from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.settings import Settings
@@ -134,8 +134,9 @@ class OutputBag:
     def _write(self, connection: Connection, time_ns: int, data: bytes | memoryview) -> None:
         try:
             self._bag.writer.write(connection, time_ns, data)
-        except OSError as error:
-            raise InputError(f"bag {self._path} cannot be written: {error.strerror or error}") from None
+        except CANNOT_WRITE as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"bag {self._path} cannot be written: {reason}") from None
 
 
 def check_output(path: Path, resume: bool) -> None:

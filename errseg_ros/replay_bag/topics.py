@@ -96,6 +96,7 @@ class Publishers:
     def __init__(self, node: Node, topics: Sequence[PlayedTopic]) -> None:
         """Raises InputError for a topic that the middleware refuses."""
         self._publishers: list[Publisher[Any]] = []
+        self._silent = {topic.name for topic in topics if not topic.count}
         self.send: dict[str, Callable[[Any], None]] = {}
         """Publishes a serialised message, by the topic's recorded name."""
         for topic in topics:
@@ -107,8 +108,9 @@ class Publishers:
             self.send[topic.recorded] = publisher.publish
 
     def unheard(self) -> list[str]:
-        """Topics that nobody listens to."""
-        return [publisher.topic_name for publisher in self._publishers if not publisher.get_subscription_count()]
+        """Topics with messages that nobody listens to."""
+        names = [publisher.topic_name for publisher in self._publishers if not publisher.get_subscription_count()]
+        return [name for name in names if name not in self._silent]
 
     def finish(self) -> None:
         """Wait until reliable subscribers have what was sent, for 2 s at most."""

@@ -18,7 +18,7 @@ from PIL import Image
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
 from errseg_ros.demo.isolation import own_domain
-from errseg_ros.demo.main import main, make_room
+from errseg_ros.demo.main import MARK, main, make_room
 from errseg_ros.sample_bag import write_sample_bag
 
 DEMO = [sys.executable, "-m", "errseg_ros.demo.main"]
@@ -100,11 +100,11 @@ def test_room_is_made_and_foreign_files_stay(tmp_path: Path) -> None:
     for name in ours + foreign:
         (out / name).write_text(name)
     (out / "drive").mkdir()
-    (out / "drive" / "metadata.yaml").write_text("")
+    (out / "drive" / MARK).touch()
     make_room(out, tmp_path / "clip.mp4")
-    assert {entry.name for entry in out.iterdir()} == {*foreign, "drive"}
+    assert {entry.name for entry in out.iterdir()} == {*foreign, "drive", MARK}
     make_room(out, None)
-    assert {entry.name for entry in out.iterdir()} == set(foreign)
+    assert {entry.name for entry in out.iterdir()} == {*foreign, MARK}
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_message() -> None:
@@ -120,16 +120,24 @@ def test_an_error_inside_a_domain_of_its_own_stays_what_it_is() -> None:
 
 def test_room_is_not_made_at_the_cost_of_others(tmp_path: Path) -> None:
     (tmp_path / "drive").mkdir()
-    (tmp_path / "drive" / "holiday.jpg").write_text("precious")
-    with pytest.raises(InputError, match="no drive of an earlier run"):
+    (tmp_path / "drive" / "metadata.yaml").write_text("of somebody's own drive")
+    with pytest.raises(InputError, match="drive is in the way and is no drive of an earlier run"):
         make_room(tmp_path, None)
-    assert (tmp_path / "drive" / "holiday.jpg").exists()
+    make_room(tmp_path, tmp_path / "drive")
+    with pytest.raises(InputError, match="no drive of an earlier run"):  # although the folder is ours now
+        make_room(tmp_path, None)
+    assert (tmp_path / "drive" / "metadata.yaml").exists()
     (tmp_path / "before.png").write_text("a picture")
-    with pytest.raises(InputError, match="choose another --out"):
+    with pytest.raises(InputError, match="which is made new; choose another --out"):
         make_room(tmp_path, tmp_path / "before.png")
     assert (tmp_path / "before.png").exists()
-    make_room(tmp_path, tmp_path / "drive")
-    assert (tmp_path / "drive").exists()
+
+
+def test_pictures_of_others_are_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "before.png").write_text("precious")
+    with pytest.raises(InputError, match=r"before\.png is in the way and is not of an earlier run"):
+        make_room(tmp_path, None)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["before.png"]
 
 
 def test_sample_drive_end_to_end(tmp_path: Path, ros_environment: dict[str, str]) -> None:

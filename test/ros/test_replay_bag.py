@@ -19,6 +19,7 @@ import pytest
 from rosbags.rosbag2 import Writer
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import String
 from vision_msgs.msg import LabelInfo
 
 from errseg_model.sample_drive import CLASSES, SampleDrive
@@ -85,6 +86,18 @@ def test_messages_arrive_byte_for_byte_in_their_order(bag: Path, replay: Any, cl
             for message, original in zip(messages, recorded, strict=True):
                 # The middleware fills the last word up, and says so in its own four bytes at the start.
                 assert message[4 : len(original)] == original[4:] and len(message) - len(original) < 4
+
+
+def test_topics_without_messages_are_not_waited_for(tmp_path: Path, replay: Any, client: Any) -> None:
+    store = make_typestore()
+    with Writer(tmp_path / "drive", version=9) as writer:
+        texts, _ = (writer.add_connection(name, "std_msgs/msg/String", typestore=store) for name in ("/text", "/empty"))
+        text = store.types["std_msgs/msg/String"]("word")
+        writer.write(texts, 1, store.serialize_cdr(text, "std_msgs/msg/String"))
+    client.subscribe(String, "/text")
+    with replay(tmp_path / "drive", "--wait-for-subscribers") as process:
+        output, _ = finish(client, process)
+    assert "/empty" not in output and "played 1 messages" in output
 
 
 def test_images_keep_their_distance_in_time(bag: Path, replay: Any, client: Any) -> None:

@@ -83,7 +83,7 @@ class _Broken(SampleDrive):
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(InputError, match="town cannot be written: no space left"):
         write_sample_bag(tmp_path / "town", _Broken(0, 48, 64, duration_s=1.0))
     assert list(tmp_path.iterdir()) == []
 

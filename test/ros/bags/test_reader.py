@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import lz4.frame
@@ -250,6 +251,43 @@ def test_damage_in_the_middle_ends_a_file_and_is_named(write_bag: WriteBag, stor
     numbers, problems = read(path)
     assert numbers == list(range(len(numbers))) and len(numbers) < 200
     assert len(problems) >= 1 and all("is damaged" in line for line in problems)
+
+
+@pytest.mark.parametrize("column", ["name", "type", "serialization_format"])
+def test_a_topic_whose_row_is_damaged_is_left_out(write_bag: WriteBag, column: str) -> None:
+    file = storage_file(write_bag("drive", StoragePlugin.SQLITE3))
+    with closing(sqlite3.connect(file)) as database:
+        (schema,) = database.execute("SELECT sql FROM sqlite_master WHERE name = 'topics'").fetchone()
+        database.execute("PRAGMA writable_schema = ON")
+        database.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'topics'", (schema.replace("NOT NULL", ""),))
+        database.commit()
+    with closing(sqlite3.connect(file)) as database:
+        database.execute(f"UPDATE topics SET {column} = NULL WHERE name != ?", (TEXTS,))
+        database.commit()
+    file.write_bytes(file.read_bytes()[: -(1 << 12)])  # so that it is read row by row
+    with BagReader(file) as reader:
+        assert list(reader.topics) == [TEXTS]
+        assert len(list(reader.messages())) > 100
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["relative_file_paths: [null]", "relative_file_paths: abc", "relative_file_paths: [drive.mcap, 1]", "[]", "null"],
+)
+def test_metadata_of_other_types_is_left(write_bag: WriteBag, content: str) -> None:
+    path = write_bag("drive")
+    (path / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  {content}\n")
+    numbers, problems = read(path)
+    assert numbers == list(range(200))
+    assert problems == ("metadata.yaml cannot be read; the files are taken as they are",)
+
+
+@pytest.mark.parametrize("files", ["[x]", "3", "[{path: 3}]", "[{path: b.mcap}]"])
+def test_a_missing_file_is_named_whatever_metadata_says_of_it(write_bag: WriteBag, files: str) -> None:
+    path = write_bag("drive")
+    text = f"relative_file_paths: [drive.mcap, b.mcap]\n  files: {files}"
+    (path / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  {text}\n")
+    assert read(path) == (list(range(200)), ("b.mcap is missing",))
 
 
 def test_log_beside_a_database_is_named(write_bag: WriteBag) -> None:
