@@ -13,6 +13,9 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 PERIOD = 1.0
 """Seconds between two reports."""
 
+AHEAD_MS = 50.0
+"""A stamp may lie so far after the answer by the node's clock: more than clocks that are kept in step differ."""
+
 OK: bytes = DiagnosticStatus.OK
 WARN: bytes = DiagnosticStatus.WARN
 ERROR: bytes = DiagnosticStatus.ERROR
@@ -87,7 +90,8 @@ class CameraMonitor:
     """Counts what becomes of one camera's images. Every method may be called on any thread.
 
     Rates are of the time since the last report. Counts are of the monitor's life, so that a lost report loses
-    nothing. Where an image takes longer than a report, durations are those of the last report that had any.
+    nothing. Where an image takes longer than a report, durations are those of the last report that had any, as long
+    as images come.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -100,7 +104,7 @@ class CameraMonitor:
         self._faults = 0  # undecodable or failed since the last answer
         self._last_report = clock()
         self._last_received: float | None = None
-        self._last_answer: float | None = None  # or the first image, before there was any
+        self._unanswered_since: float | None = None
 
     def receive(self) -> None:
         """An image has come."""
@@ -108,8 +112,8 @@ class CameraMonitor:
             self._received += 1
             self._window.received += 1
             self._last_received = self._clock()
-            if self._last_answer is None:
-                self._last_answer = self._last_received
+            if self._unanswered_since is None:
+                self._unanswered_since = self._last_received
 
     def drop(self, reason: Drop) -> None:
         """An image gets no answer."""
@@ -127,7 +131,8 @@ class CameraMonitor:
         with self._lock:
             self._answered += 1
             self._window.answered += 1
-            self._last_answer = self._clock()
+            waiting = self._received - self._answered - sum(self._dropped.values())
+            self._unanswered_since = self._clock() if waiting > 0 else None
             self._faults = 0
             self._window.latency.add(latency)
             for name, seconds in stages.items():
@@ -141,6 +146,9 @@ class CameraMonitor:
             if window.answered:
                 self._measured = window
             elapsed, self._last_report = max(now - self._last_report, 1e-3), now
+            if self._last_received is not None and now - self._last_received > thresholds.stale_seconds:
+                self._unanswered_since = None  # what came before the silence is not to be answered any more
+                self._measured = _Window()
             values = {
                 "rate in (Hz)": f"{window.received / elapsed:.1f}",
                 "rate out (Hz)": f"{window.answered / elapsed:.1f}",
@@ -158,10 +166,11 @@ class CameraMonitor:
             return Report(level, message, values)
 
     def _findings(self, now: float, thresholds: Thresholds) -> list[tuple[bytes, str]]:
-        if self._last_received is None or self._last_answer is None:
+        if self._last_received is None:
             return [(WARN, "no image yet")]
         findings = []
-        silent, unanswered = now - self._last_received, now - self._last_answer
+        silent = now - self._last_received
+        unanswered = 0.0 if self._unanswered_since is None else now - self._unanswered_since
         if silent > thresholds.stale_seconds:
             findings.append((WARN, f"no image for {silent:.1f} s"))
         elif unanswered > thresholds.stale_seconds:
@@ -175,4 +184,6 @@ class CameraMonitor:
                 findings.append((ERROR, text))
             elif latency > thresholds.latency_warn_ms:
                 findings.append((WARN, text))
+            elif latency < -AHEAD_MS:  # which hides how late answers are
+                findings.append((WARN, f"stamps are {-latency:.0f} ms ahead of the node's clock"))
         return findings

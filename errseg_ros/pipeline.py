@@ -265,10 +265,17 @@ class Pipeline:
         return float(self._node.get_clock().now().nanoseconds - stamp) / 1e9
 
     def _take_terms(self) -> Terms:
-        """On the worker's thread: publish the labels that wait, and return the terms that they belong to."""
+        """On the worker's thread: publish the labels that wait, and return the terms that they belong to.
+
+        Where that fails they wait on, and no mask comes before them: the next image tries again.
+        """
         unpublished, terms = self._server.take()
-        for labels in unpublished:
-            self._label_publishers.publish(labels)
+        for number, labels in enumerate(unpublished):
+            try:
+                self._label_publishers.publish(labels)
+            except Exception:
+                self._server.give_back(unpublished[number:])
+                raise
         if unpublished:
             for camera in self._cameras.values():
                 camera.set_classes(unpublished[-1].vocabulary.slugs)

@@ -53,7 +53,6 @@ class LabelPublishers:
             )
         )
         if labels.version != self._version:
-            self._version = labels.version
             self._vocabulary_info.publish(
                 VisionInfo(
                     header=header,
@@ -62,6 +61,7 @@ class LabelPublishers:
                     database_version=labels.version,
                 )
             )
+            self._version = labels.version
 
 
 class CameraPublishers:
@@ -135,7 +135,8 @@ class CameraPublishers:
             return self._node.create_publisher(
                 Image, topic, self._confidence.qos_profile, event_callbacks=qos.no_events()
             )
-        except InvalidTopicNameException as error:  # longer than ROS allows, in a deep namespace
+        # Longer than ROS allows, in a deep namespace; or rcl's own. The other classes' topics are to come.
+        except (InvalidTopicNameException, RuntimeError) as error:
             self._node.get_logger().warning(f"no topic {topic}: {' '.join(str(error).split())}")
             return None
 

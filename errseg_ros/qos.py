@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
 
 from errseg_model.errors import InputError
 
@@ -18,6 +19,9 @@ try:
     from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 except ImportError:  # Humble
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+_MOST_DEPTH = 2**31 - 1
+"""Of DDS."""
 
 
 def image_input() -> QoSProfile:
@@ -45,7 +49,7 @@ def overridable() -> QoSOverridingOptions:
 
     Only for what exists from the node's start: the parameters stay when a publisher goes.
     """
-    return QoSOverridingOptions.with_default_policies()
+    return QoSOverridingOptions.with_default_policies(callback=_check)
 
 
 @contextmanager
@@ -53,11 +57,12 @@ def overrides_of(topic: str) -> Iterator[None]:
     """Around the creation of what is `overridable`. Raises InputError for an override that is none."""
     try:
         yield
-    except RuntimeError as error:
-        if type(error) is not RuntimeError:  # rcl's own are of types derived from it
+    except (RuntimeError, InvalidQosOverridesError) as error:
+        if type(error) not in (RuntimeError, InvalidQosOverridesError):  # rcl's own are derived from the former
             raise
         raise InputError(
-            f"qos_overrides of {topic}: {error}; history is keep_last or keep_all, reliability reliable or best_effort"
+            f"qos_overrides of {topic}: {error}; history is keep_last or keep_all, reliability reliable or "
+            f"best_effort, depth 0 to {_MOST_DEPTH}"
         ) from None
 
 
@@ -73,6 +78,16 @@ def no_events() -> PublisherEventCallbacks:
 def no_subscription_events() -> SubscriptionEventCallbacks:
     """The same for subscriptions."""
     return SubscriptionEventCallbacks(use_default_callbacks=False)
+
+
+def _check(profile: QoSProfile) -> SetParametersResult:
+    """What rclpy takes and the middleware does not."""
+    if not 0 <= profile.depth <= _MOST_DEPTH:
+        return SetParametersResult(successful=False, reason=f"depth is {profile.depth}")
+    for policy in (profile.history, profile.reliability):
+        if policy.name == "UNKNOWN":
+            return SetParametersResult(successful=False, reason=f"{policy!r} is none")
+    return SetParametersResult(successful=True)
 
 
 def _profile(reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> QoSProfile:

@@ -9,7 +9,7 @@ nor after labels that do not.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -135,3 +135,8 @@ class VocabularyServer:
         with self._swap:
             unpublished, self._unpublished = self._unpublished, []
             return unpublished, self._terms
+
+    def give_back(self, unpublished: Sequence[Labels]) -> None:
+        """Of what `take` gave last, the labels that could not be published: they come first again."""
+        with self._swap:
+            self._unpublished[:0] = unpublished

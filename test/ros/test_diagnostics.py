@@ -79,7 +79,8 @@ def test_rates_and_times_are_of_the_last_report_and_counts_of_all(bench: Bench) 
 def test_a_clock_that_jumps_back_gives_a_negative_latency(bench: Bench) -> None:
     bench.image(-2.0)
     report = bench.after(1)
-    assert (report.level, report.values["latency worst (ms)"]) == (OK, "-2000.0")
+    assert (report.level, report.values["latency worst (ms)"]) == (WARN, "-2000.0")
+    assert report.message == "stamps are 2000 ms ahead of the node's clock"
 
 
 def slow(latency: float) -> Callable[[Bench], None]:
@@ -98,6 +99,8 @@ def dropped(*reasons: Drop) -> Callable[[Bench], None]:
 @pytest.mark.parametrize(
     ("act", "seconds", "level", "message"),
     [
+        (slow(-0.05), 1, OK, "1.0 images"),
+        (slow(-0.051), 1, WARN, "stamps are 51 ms ahead of the node's clock"),
         (slow(0.5), 1, OK, "1.0 images"),
         (slow(0.501), 1, WARN, "latency 501 ms"),
         (slow(2.0), 1, WARN, "latency 2000 ms"),
@@ -127,6 +130,28 @@ def test_images_without_an_answer(bench: Bench, reason: Drop, level: Any, answer
     assert (report.level, "no image answered for 4.0 s" in report.message) == (level, True), report.message
     bench.image()
     assert bench.after(1).level == OK
+
+
+@pytest.mark.parametrize(
+    ("before", "level", "message"), [([], OK, "images a second"), ([Drop.FAILED], WARN, "1 undecodable or failed")]
+)
+def test_silence_before_an_image_is_no_wait_for_its_answer(
+    bench: Bench, before: list[Drop], level: Any, message: str
+) -> None:
+    bench.image(latency=2.5)
+    for reason in before:
+        bench.drop(reason)
+    bench.after(1)
+    silent = bench.after(3600)
+    assert (silent.level, silent.message.partition(";")[0]) == (WARN, "no image for 3601.0 s")
+    assert not [key for key in silent.values if "(ms)" in key]  # nor is it late for ever
+    bench.monitor.receive()
+    report = bench.after(0.1)
+    assert (report.level, message in report.message) == (level, True), report.message
+    for _ in range(3):  # images go on coming, and no answer does
+        bench.now += 1.1
+        bench.monitor.receive()
+    assert "no image answered for 3.4 s" in bench.after(0).message
 
 
 def test_a_report_becomes_a_status(bench: Bench) -> None:

@@ -22,9 +22,9 @@ from errseg_model import InputError, SegmentationResult, Segmenter, Vocabulary
 from errseg_ros.diagnostics import Thresholds
 from errseg_ros.parameters import Parameters
 from errseg_ros.pipeline import Pipeline
-from errseg_ros.publishers import CameraPublishers
+from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.readiness import Readiness
-from errseg_ros.vocabulary_server import History
+from errseg_ros.vocabulary_server import History, Labels
 
 CAMERAS = ("left", "front", "right")
 SECONDS = 30
@@ -283,6 +283,39 @@ def test_images_of_one_batch_are_told_of_their_own_camera_s_image_before(
     left_again = answers[3][1].selected
     for found, expected in zip(segmenter.previous[-3:], (before["right"], before["front"], left_again), strict=True):
         assert found is expected
+
+
+def test_no_mask_comes_before_labels_that_could_not_be_published(
+    start: Callable[..., tuple[Pipeline, Recorder]],
+    answers: list[tuple[str, SegmentationResult]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipeline, segmenter = start()
+    segmenter.free.set()
+    receive(pipeline, "left", message(picture(0)))
+    wait_for(answers, 1)
+    told: list[tuple[str, ...]] = []
+    failures = [RuntimeError("no room"), RuntimeError("no room")]  # with the change, and with the next image
+
+    def publish(self: LabelPublishers, labels: Labels) -> None:
+        if failures:
+            raise failures.pop()
+        told.append(labels.vocabulary.names)
+
+    monkeypatch.setattr(LabelPublishers, "publish", publish)
+    pipeline.change(replace(pipeline._values, vocabulary=Vocabulary.parse(["car", "tree"])), "test")
+    end = time.monotonic() + SECONDS
+    while len(failures) > 1:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    receive(pipeline, "left", message(picture(0)))
+    while counts(pipeline, "left")[-1] != "1":
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert (len(answers), told) == (1, [])
+    receive(pipeline, "left", message(picture(0)))
+    wait_for(answers, 2)
+    assert told == [("car", "tree")] == [answers[1][1].vocabulary.names]
 
 
 def test_min_share_is_in_force_with_the_next_image(

@@ -106,3 +106,21 @@ def test_when_the_last_one_has_left_no_overlay_is_computed(node: Node, computed:
     wait(lambda: publisher.get_subscription_count() == 0)
     camera.publish(Header(), IMAGE, RESULT, LABELS)
     assert len(computed) == 1
+
+
+def test_a_class_topic_that_cannot_be_made_leaves_out_no_other(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = CameraPublishers(node, "camera", "mono8")
+    create = node.create_publisher
+
+    def failing(message_type: Any, topic: str, *arguments: Any, **options: Any) -> Any:
+        if topic.endswith("/road"):
+            raise RuntimeError("rcl cannot")
+        return create(message_type, topic, *arguments, **options)
+
+    monkeypatch.setattr(node, "create_publisher", failing)
+    camera.set_classes(["road", "sky"])
+    made = {p.topic_name for p in node.publishers if "class_confidence" in p.topic_name}
+    assert made == {"/errseg/camera/class_confidence/sky"}
+    camera.set_classes(["tree"])
+    made = {p.topic_name for p in node.publishers if "class_confidence" in p.topic_name}
+    assert made == {"/errseg/camera/class_confidence/tree"}

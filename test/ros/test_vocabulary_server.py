@@ -83,6 +83,18 @@ def test_changes_are_in_force_at_once_and_published_in_order() -> None:
     assert one.take() == ([], terms)
 
 
+def test_labels_that_could_not_be_published_come_first_again() -> None:
+    one = server()
+    change(one, CAR)
+    labels, _ = one.take()
+    one.give_back(labels[1:])
+    change(one, ROAD)
+    again, terms = one.take()
+    assert [facts(each)[:3] for each in again] == [(("car", "Road"), (2, 0), 2), (("road", "sky"), (0, 1), 3)]
+    assert again[0] is labels[1] and terms.labels is again[1]
+    assert one.take() == ([], terms)
+
+
 def test_what_does_not_change_the_labels_is_not_published() -> None:
     one = server()
     encoded = one.take()[1].encoded
