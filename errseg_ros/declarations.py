@@ -72,7 +72,7 @@ DECLARATIONS = (
         "backend",
         Parameter.Type.STRING,
         "pytorch",
-        "What computes the network; the last three need packages of requirements/backends.txt",
+        "What computes the network; the last three need packages, see the node's README",
         choices=BACKENDS,
     ),
     Declaration(
