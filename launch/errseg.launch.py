@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 from typing import List  # noqa: UP035 (launch_ros compares with typing's own)
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration, TextSubstitution
@@ -82,7 +83,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                     {name: argument(name) for name in BOOLEAN_PARAMETERS},
                 ),
             ],
-            remappings=_remappings(cameras or ["camera"], _list(argument("image"))),
+            remappings=_remappings(cameras or _cameras_of(argument("params_file")), _list(argument("image"))),
             ros_arguments=["--log-level", log_level] if log_level else [],
             output="screen",
             emulate_tty=True,
@@ -102,6 +103,16 @@ def _overrides(
         name: ParameterValue(TextSubstitution(text=text), value_type=bool) for name, text in booleans.items() if text
     }
     return [given] if given else []
+
+
+def _cameras_of(params_file: str) -> list[str]:
+    """The cameras that a parameter file names, or else the default: what is wrong with it the node will say."""
+    try:
+        content = yaml.safe_load(Path(params_file).read_text(encoding="utf-8"))
+        nodes = [content[name]["ros__parameters"] for name in content]
+        return [str(camera) for node in nodes for camera in node.get("cameras", ())] or ["camera"]
+    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
+        return ["camera"]
 
 
 def _remappings(cameras: list[str], images: list[str]) -> list[tuple[str, str]]:

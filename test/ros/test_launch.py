@@ -191,6 +191,28 @@ def test_images_are_remapped_in_the_order_of_the_cameras(
     assert launch.run(**given)[0].remappings == remappings
 
 
+@pytest.mark.parametrize(
+    ("file", "cameras"),
+    [
+        ("/**:\n  ros__parameters:\n    cameras: [left, right]\n", ["left", "right"]),
+        ("/errseg:\n  ros__parameters: {cameras: [rear]}\n", ["rear"]),
+        ("/**:\n  ros__parameters: {model: errseg-lite}\n", ["camera"]),
+        ("[", ["camera"]),  # which the node refuses
+        ("words", ["camera"]),
+        (None, ["camera"]),
+    ],
+)
+def test_images_are_those_of_the_cameras_that_the_parameter_file_names(
+    launch: Launch, tmp_path: Path, file: str | None, cameras: list[str]
+) -> None:
+    if file is not None:
+        (tmp_path / "own.yaml").write_text(file)
+    topics = [f"/image_of_{camera}" for camera in cameras]
+    node, _ = launch.run(params_file=str(tmp_path / "own.yaml"), image=",".join(topics))
+    raw = node.remappings[::2]
+    assert raw == [(f"{camera}/image", topic) for camera, topic in zip(cameras, topics, strict=True)]
+
+
 @pytest.mark.parametrize("given", [{"image": "/x,/y"}, {"cameras": "a,b", "image": "/x"}], ids=str)
 def test_a_wrong_number_of_image_topics_is_an_error(launch: Launch, given: dict[str, str]) -> None:
     with pytest.raises(RuntimeError, match="one topic for each of the cameras"):
