@@ -30,6 +30,14 @@ def header_stamp(data: bytes) -> int:
     return int(seconds) * SECOND + int(nanoseconds)
 
 
+def stamp_or_zero(data: bytes) -> int:
+    """As `header_stamp`; 0 for a message that is too short, too."""
+    try:
+        return header_stamp(data)
+    except InputError:
+        return 0
+
+
 @dataclass
 class DriveTime:
     """The time of images since the first one: by their stamps, and by their recording where stamps do not tell.
@@ -59,11 +67,4 @@ class DriveTime:
 
 def is_stamped(reader: BagReader, topic: str) -> bool:
     """Whether any message of the topic has a stamp; reads on until one has."""
-    return any(_stamp_or_none(recorded.data) for recorded in reader.messages([topic]))
-
-
-def _stamp_or_none(data: bytes) -> int | None:
-    try:
-        return header_stamp(data)
-    except InputError:
-        return None
+    return any(stamp_or_zero(recorded.data) for recorded in reader.messages([topic]))

@@ -12,7 +12,7 @@ from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
 from errseg_ros.evaluate_bag.labels import LabelKey
 from errseg_ros.evaluate_bag.problems import Problems
-from errseg_ros.evaluate_bag.stamps import DISORDER_NS, header_stamp
+from errseg_ros.evaluate_bag.stamps import DISORDER_NS, stamp_or_zero
 
 _KEPT = 64
 """Labels that were gone past and may still be asked for, as stamps run back a little."""
@@ -32,10 +32,7 @@ class TruthMatcher:
         for number, recorded in enumerate(reader.messages([topic])):
             times.append(recorded.time_ns)
             numbers.append(number)
-            try:
-                stamps.append(header_stamp(recorded.data))
-            except InputError:  # counts as absent
-                stamps.append(0)
+            stamps.append(stamp_or_zero(recorded.data))
         if not any(stamps):
             stamps = times
         table = np.array([stamps, times, numbers, _passes(stamps)], np.int64)

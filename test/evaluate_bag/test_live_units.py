@@ -15,12 +15,16 @@ from rosbags.rosbag2 import Writer
 from errseg_model.errors import InputError
 from errseg_model.result import UNLABELLED
 from errseg_model.sample_drive import SampleDrive
+from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagReader, make_typestore
 from errseg_ros.bags.messages import IMAGE, Messages
 from errseg_ros.class_ids import positions
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
 from errseg_ros.evaluate_bag.live.images import BagImages
+from errseg_ros.evaluate_bag.live.options import LiveOptions
 from errseg_ros.evaluate_bag.main import main
+from errseg_ros.evaluate_bag.run import Interrupt
+from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime
 from errseg_ros.sample_bag import IMAGE_TOPIC, write_sample_bag
 
 MS = 1_000_000
@@ -193,57 +197,155 @@ def test_an_id_that_nobody_names_is_said() -> None:
         positions(np.array([[4, 7, 255]], np.uint8), (4, 2))
 
 
+START = 10**18
+DRIVE = [START + number * SECOND // 10 for number in range(40)]
+GLITCH = [*DRIVE[:10], START + 5000 * SECOND, *DRIVE[11:]]
+RESET = [*DRIVE[:20], *(stamp - START + 1 for stamp in DRIVE[:20])]
+
+
+def image_bag(path: Path, stamps: Sequence[int]) -> Path:
+    """A bag of images with these stamps, recorded ten a second."""
+    store = make_typestore()
+    messages = Messages(store)
+    with Writer(path, version=9) as writer:
+        connection = writer.add_connection("/image", IMAGE, typestore=store)
+        for number, stamp in enumerate(stamps):
+            image = messages.image(messages.header(stamp, "camera"), np.zeros((2, 2), np.uint8), "mono8")
+            writer.write(connection, SECOND + number * SECOND // 10, store.serialize_cdr(image, IMAGE))
+    return path
+
+
 class TestBagImages:
-    def bag(self, path: Path, stamps: Sequence[int]) -> Path:
-        store = make_typestore()
-        messages = Messages(store)
-        with Writer(path, version=9) as writer:
-            connection = writer.add_connection("/image", IMAGE, typestore=store)
-            for number, stamp in enumerate(stamps):
-                image = messages.image(messages.header(stamp, "camera"), np.zeros((2, 2), np.uint8), "mono8")
-                writer.write(connection, 1 + number, store.serialize_cdr(image, IMAGE))
-        return path
-
-    def test_images_are_found_by_their_stamps_and_the_others_passed_over(self, tmp_path: Path) -> None:
-        stamps = [10**18 + number * 100 * MS for number in range(100)]
-        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+    @pytest.mark.parametrize(
+        ("stamps", "asked"),
+        [
+            (DRIVE, range(40)),
+            (DRIVE, (0, 1, 5, 6, 30, 39)),  # the others are passed over
+            ([DRIVE[number] for number in (0, 2, 1, 4, 3)], range(5)),  # in some disorder
+            (GLITCH, (0, 9, 11, 20, 39)),  # one in the future, which is not asked for
+            (GLITCH, range(40)),
+            (RESET, range(40)),  # the clock jumps back
+            (RESET, (0, 19, 21, 39)),
+            ([*DRIVE, *DRIVE], range(80)),  # a drive twice
+            ([*DRIVE, *DRIVE], (0, 38, 40, 79)),
+            ([*DRIVE, *DRIVE], (0, 38, 41, 42)),
+            ([0, DRIVE[0], 0, DRIVE[1]], (1, 3)),  # some without a stamp
+        ],
+    )
+    def test_images_are_found_by_their_stamps(self, tmp_path: Path, stamps: list[int], asked: Sequence[int]) -> None:
+        with BagReader(image_bag(tmp_path / "bag", stamps)) as reader:
             images = BagImages(reader, "/image")
-            assert images.first_stamp_ns == stamps[0]
-            for index in (0, 1, 5, 6, 50, 99):
-                found = images.find(stamps[index])
-                assert found is not None and (found.index, found.stamp_ns) == (index, stamps[index])
+            found = [images.find(stamps[index]) for index in asked]
+            assert [image and image.index for image in found] == list(asked)
+            assert [image and image.stamp_ns for image in found] == [stamps[index] for index in asked]
+            assert [image and image.recorded.time_ns for image in found] == [
+                SECOND + index * SECOND // 10 for index in asked
+            ]
 
-    def test_a_stamp_of_no_image_is_none_and_loses_none(self, tmp_path: Path) -> None:
-        stamps = [10**18 + number * 100 * MS for number in range(50)]
-        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+    @pytest.mark.parametrize("stamps", [DRIVE, RESET, [*DRIVE, *DRIVE], [0, 0, *DRIVE], [DRIVE[0], 0, DRIVE[2]]])
+    @pytest.mark.parametrize("dropped", [0, 7])
+    def test_time_is_that_of_an_evaluation_without_the_node(
+        self, tmp_path: Path, stamps: list[int], dropped: int
+    ) -> None:
+        time_there = DriveTime()
+        with BagReader(image_bag(tmp_path / "bag", stamps)) as reader:
+            there = [
+                time_there.since_first(stamp, recorded.time_ns) / SECOND
+                for stamp, recorded in zip(stamps, reader.messages(["/image"]), strict=True)
+            ]
             images = BagImages(reader, "/image")
-            assert images.find(stamps[3] + 1) is None
-            assert len(images._ahead) < 15  # it does not read on to the end for it
-            found = images.find(stamps[4])
-            assert found is not None and found.index == 4
-            assert images.find(stamps[2]) is None  # it came before
-            assert images.find(stamps[49] + 10**12) is None
+            for index, stamp in enumerate(stamps):
+                if stamp and (not dropped or index % dropped):
+                    found = images.find(stamp)
+                    assert found is not None and (found.index, found.seconds) == (index, there[index])
 
-    def test_stamps_in_some_disorder_are_found(self, tmp_path: Path) -> None:
-        stamps = [10**18 + ms * MS for ms in (0, 200, 100, 400, 300)]
-        with BagReader(self.bag(tmp_path / "bag", stamps)) as reader:
+    @pytest.mark.parametrize("stamp", [DRIVE[3] + 1, DRIVE[39] + 1000 * SECOND, 1, 0])
+    def test_a_stamp_of_no_image_is_none_and_loses_none(self, tmp_path: Path, stamp: int) -> None:
+        with BagReader(image_bag(tmp_path / "bag", [0, *DRIVE])) as reader:
             images = BagImages(reader, "/image")
-            found = [images.find(stamps[index]) for index in (0, 1, 2, 3, 4)]
-            assert [image and image.index for image in found] == [0, 1, 2, 3, 4]
+            assert images.find(stamp) is None and not images.has(stamp)
+            found = images.find(DRIVE[4])
+            assert found is not None and found.index == 5
+            assert images.find(DRIVE[4]) is None and images.has(DRIVE[4])
+            assert images.find(DRIVE[2]) is None and images.has(DRIVE[2])
+            assert images.find(DRIVE[5]) is not None
 
     def test_images_without_stamps_are_refused(self, tmp_path: Path) -> None:
         with (
-            BagReader(self.bag(tmp_path / "bag", [0, 0])) as reader,
+            BagReader(image_bag(tmp_path / "bag", [0, 0])) as reader,
             pytest.raises(InputError, match="have empty stamps"),
         ):
             BagImages(reader, "/image")
 
-    def test_an_image_without_a_stamp_is_passed_over(self, tmp_path: Path) -> None:
-        with BagReader(self.bag(tmp_path / "bag", [0, 10**18, 0, 10**18 + MS])) as reader:
-            images = BagImages(reader, "/image")
-            assert images.first_stamp_ns == 10**18
-            found = images.find(10**18 + MS)
-            assert found is not None and found.index == 3
+
+class FakeListener:
+    """Stands for the node: it has answered these stamps."""
+
+    last_event = 0.0
+    unseen = 0
+    facts = SimpleNamespace(model="picture", device="cpu", input_size=(64, 64), max_classes=32)
+
+    def __init__(self, stamps: Sequence[int]) -> None:
+        self.assembly = Assembly(lambda answer: None)
+        messages = Messages(make_typestore())
+        mask = messages.image(messages.header(0, "camera"), np.full((2, 2), 4, np.uint8), "mono8")
+        for number, stamp in enumerate(stamps):
+            self.assembly.add_image(stamp, 0, number * MS)
+        self._answers = [LiveAnswer(stamp, 50.0, ("road",), (4,), mask, mask) for stamp in stamps]
+
+    def __enter__(self) -> FakeListener:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def wait_for_node(self, seconds: float, stopped: Any) -> bool:
+        return True
+
+    def next(self) -> LiveAnswer | None:
+        return self._answers.pop(0) if self._answers else None
+
+    def vocabulary(self, names: tuple[str, ...]) -> Vocabulary:
+        return Vocabulary.parse(names)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "answered", "indexes", "again", "strangers"),
+    [
+        (DRIVE, [*DRIVE, *DRIVE], range(40), 40, 0),
+        ([*DRIVE, *DRIVE], [*DRIVE, *DRIVE], range(80), 0, 0),
+        (GLITCH, GLITCH, range(40), 0, 0),
+        (RESET, [*RESET, *RESET], range(40), 40, 0),
+        (DRIVE, [DRIVE[0], DRIVE[1] - 1, DRIVE[1] + 1, DRIVE[2]], (0, 2), 0, 2),
+    ],
+)
+def test_every_answer_is_of_its_image_or_told_why_not(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_settings: Any,
+    stamps: list[int],
+    answered: list[int],
+    indexes: Sequence[int],
+    again: int,
+    strangers: int,
+) -> None:
+    from errseg_ros.evaluate_bag.live import session
+
+    monkeypatch.setattr(session, "Listener", lambda *_: FakeListener(answered))
+    bag = image_bag(tmp_path / "bag", stamps)
+    evaluation = session.evaluate_live(bag, make_settings(), LiveOptions(), Interrupt(), lambda line: None)
+    assert [frame.index for frame in evaluation.frames] == list(indexes)
+    placed = [frame for frame in evaluation.frames if frame.stamp_ns != GLITCH[10]]
+    assert [frame.seconds for frame in placed] == pytest.approx([frame.index / 10 for frame in placed], abs=1e-6)
+    assert [note for note in evaluation.notes if "played again" in note] == (
+        [f"{again} images were played again; they count as published and answered only."] if again else []
+    )
+    assert [problem for problem in evaluation.bags[0].problems if "masks of no image" in problem] == (
+        [f"masks of no image of the bag: {strangers}; the first: that with the stamp {answered[1]} ns"]
+        if strangers
+        else []
+    )
 
 
 @pytest.fixture(scope="module")

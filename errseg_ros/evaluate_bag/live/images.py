@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
-from errseg_ros.evaluate_bag.stamps import DISORDER_NS, header_stamp
+from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime, stamp_or_zero
 
 
 @dataclass(frozen=True)
@@ -17,48 +18,54 @@ class BagImage:
 
     index: int
     stamp_ns: int
+    seconds: float
+    """Since the bag's first image, as without the node."""
     recorded: BagMessage
 
 
 class BagImages:
-    """Goes through a bag's images once. They are asked for in the order of their stamps; the others are passed over."""
+    """Finds a bag's images in the order in which they were recorded, going through the bag once.
+
+    The stamps of all are read at once; of the images themselves none is kept.
+    """
 
     def __init__(self, reader: BagReader, topic: str) -> None:
         """Raises InputError when the images have no stamps, which alone tell which mask is of which image."""
-        self._images = self._read(reader, topic)
-        self._ahead: deque[BagImage] = deque()
-        self._newest_ns = -1
         if not reader.topics[topic].count:
             raise InputError(f"topic {topic} has no images")
-        if not self._read_one():
+        stamps = np.fromiter((stamp_or_zero(recorded.data) for recorded in reader.messages([topic])), np.int64)
+        if not stamps.any():
             raise InputError(f"the images of {topic} have empty stamps: masks cannot be told which image they are of")
-        self.first_stamp_ns = self._ahead[0].stamp_ns
-        """Of the first image that has one."""
+        order = np.argsort(stamps, kind="stable")  # of equal stamps the first recorded is first
+        self._numbers = order[stamps[order] != 0]
+        self._stamps = stamps[self._numbers]
+        self._ahead: Iterator[tuple[int, BagMessage]] = enumerate(reader.messages([topic]))
+        self._last = -1
+        self._time = DriveTime()
+
+    def has(self, stamp_ns: int) -> bool:
+        """Whether any image has this stamp."""
+        first, end = self._places(stamp_ns)
+        return first < end
 
     def find(self, stamp_ns: int) -> BagImage | None:
-        """The image with this stamp; None when there is none, or when it comes before one found already."""
-        place = next((image for image in self._ahead if image.stamp_ns == stamp_ns), None)
-        while place is None and self._newest_ns <= stamp_ns + DISORDER_NS and self._read_one():
-            if self._ahead[-1].stamp_ns == stamp_ns:
-                place = self._ahead[-1]
-            while self._ahead and self._ahead[0].stamp_ns < stamp_ns - 2 * DISORDER_NS:
-                self._ahead.popleft()
-        while place is not None and self._ahead.popleft() is not place:
-            pass
-        return place
+        """The first image with this stamp after the last that was found; None when there is none.
 
-    def _read_one(self) -> bool:
-        image = next(self._images, None)
-        if image is None:
-            return False
-        self._newest_ns = max(self._newest_ns, image.stamp_ns)
-        self._ahead.append(image)
-        return True
+        So a drive that the bag holds twice is found twice, however often it is played.
+        """
+        first, end = self._places(stamp_ns)
+        later = self._numbers[first:end]
+        later = later[later > self._last]
+        if not later.size:
+            return None
+        self._last = int(later[0])
+        for number, recorded in self._ahead:
+            # All are asked for: how time goes on after a jump hangs on the image that jumps.
+            since_ns = self._time.since_first(stamp_or_zero(recorded.data), recorded.time_ns)
+            if number == self._last:
+                return BagImage(number, stamp_ns, since_ns / SECOND, recorded)
+        return None
 
-    @staticmethod
-    def _read(reader: BagReader, topic: str) -> Iterator[BagImage]:
-        """Those that have stamps."""
-        for index, recorded in enumerate(reader.messages([topic])):
-            stamp_ns = header_stamp(recorded.data)
-            if stamp_ns:
-                yield BagImage(index, stamp_ns, recorded)
+    def _places(self, stamp_ns: int) -> tuple[int, int]:
+        first, end = np.searchsorted(self._stamps, (stamp_ns, stamp_ns + 1))
+        return int(first), int(end)

@@ -73,7 +73,6 @@ class _Session:
         if plan.label_topic is not None and plan.label_key is not None:
             tolerance_ns = round(settings.tolerance_seconds * SECOND)
             self._truths = Truths(reader, plan.label_topic, plan.label_key, tolerance_ns, self._progress.problems)
-        self._last: BagImage | None = None
         self._longest_seconds = 0.0
         self._again = 0
 
@@ -129,12 +128,11 @@ class _Session:
         problems = self._progress.problems
         image = self._images.find(answer.stamp_ns)
         if image is None:
-            if self._last is not None and answer.stamp_ns <= self._last.stamp_ns:
+            if self._images.has(answer.stamp_ns):
                 self._again += 1
             else:
                 problems.note("masks of no image of the bag", f"that with the stamp {answer.stamp_ns} ns")
             return
-        self._last = image
         try:
             message = self._reader.deserialize(image.recorded)
             pixels = rgb_from_image(message) if hasattr(message, "encoding") else rgb_from_compressed(message)
@@ -147,13 +145,12 @@ class _Session:
         except InputError as error:
             problems.note("answers that cannot be used", f"that of image {image.index}: {error}")
             return
-        seconds = (image.stamp_ns - self._images.first_stamp_ns) / SECOND
         self._progress.accumulator.add(
             Answer(
                 index=image.index,
                 stamp_ns=image.stamp_ns,
-                seconds=seconds,
-                vocabulary=self._period(answer, seconds),
+                seconds=image.seconds,
+                vocabulary=self._period(answer, image.seconds),
                 latency_ms=answer.latency_ms,
                 image=pixels,
                 mask=mask,
