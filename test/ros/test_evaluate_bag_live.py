@@ -13,11 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from errseg_model.sample_drive import SampleDrive
+from errseg_ros.bags import make_typestore
+from errseg_ros.bags.messages import COMPRESSED_IMAGE, Messages
+from errseg_ros.bags.writing import NewBag
 from errseg_ros.evaluate_bag.main import main
+from errseg_ros.image_encoding import jpeg
 from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_TOPIC, write_sample_bag
 
 SECONDS = 120
@@ -31,6 +36,19 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight seconds of the sample drive: 40 images."""
     path = tmp_path_factory.mktemp("bags") / "drive"
     write_sample_bag(path, SampleDrive(height=96, width=128, rate_hz=5, duration_s=8))
+    return path
+
+
+@pytest.fixture(scope="module")
+def compressed_drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One JPEG, on the topic that the node takes raw images from."""
+    path = tmp_path_factory.mktemp("bags") / "compressed"
+    store = make_typestore()
+    messages = Messages(store)
+    with NewBag(path) as bag:
+        connection = bag.add_connection(IMAGE_TOPIC, COMPRESSED_IMAGE, typestore=store)
+        image = messages.compressed_image(messages.header(1, "camera"), jpeg(np.zeros((96, 128, 3), np.uint8)), "jpeg")
+        bag.write(connection, 1, store.serialize_cdr(image, COMPRESSED_IMAGE))
     return path
 
 
@@ -155,17 +173,48 @@ def test_a_second_loop_counts_as_traffic_and_ctrl_c_ends_it_well(
     assert any("Ctrl-C" in note for note in report["notes"])
 
 
+COMPRESSED = "-p image_transport:=compressed -r camera/image/compressed:="
+
+
 @pytest.mark.parametrize(
-    ("words", "problem"),
+    ("bag", "words", "problem"),
     [
-        (["--node", "/nobody"], "no active errseg_node named /nobody is running: start it with"),
-        (["--live-topic", "/front/image"], f"does not listen to /front/image, but to {IMAGE_TOPIC}"),
+        ("drive", ["--node", "/nobody"], "no active errseg_node named /nobody is running: start it with"),
+        (
+            "drive",
+            ["--live-topic", "/front/image"],
+            f"listen to /front/image, but to {IMAGE_TOPIC}: start it with `-r camera/image:=/front/image`",
+        ),
+        (
+            "compressed_drive",
+            ["--node", "/nobody"],
+            f"start it with `errseg_node --ros-args {COMPRESSED}{IMAGE_TOPIC}`",
+        ),
+        (
+            "compressed_drive",
+            ["--live-topic", "/front"],
+            f"listen to /front, but to {IMAGE_TOPIC}: start it with `{COMPRESSED}/front`",
+        ),
+        (
+            "compressed_drive",
+            [],
+            f"node /errseg listens to {IMAGE_TOPIC} for sensor_msgs/msg/Image, and the bag's images are "
+            f"sensor_msgs/msg/CompressedImage: start it with `{COMPRESSED}{IMAGE_TOPIC}`",
+        ),
     ],
 )
 def test_a_node_that_cannot_be_evaluated_is_one_line_that_says_what_to_do(
-    node: Any, drive: Path, run: Callable[..., Any], tmp_path: Path, words: list[str], problem: str
+    node: Any,
+    run: Callable[..., Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    bag: str,
+    words: list[str],
+    problem: str,
 ) -> None:
-    with run(EVALUATE, drive, *TOPICS, "--live", "--wait", "8", *words, "--out", tmp_path / "live") as evaluation:
+    path = request.getfixturevalue(bag)
+    topic = ["--image-topic", IMAGE_TOPIC]
+    with run(EVALUATE, path, *topic, "--live", "--wait", "8", *words, "--out", tmp_path / "live") as evaluation:
         assert evaluation.end() == 2
         assert evaluation.text().count("\n") == 1 and problem in evaluation.text()
     assert not (tmp_path / "live").exists()

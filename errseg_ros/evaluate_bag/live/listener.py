@@ -23,11 +23,17 @@ from vision_msgs.msg import Classification, LabelInfo
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import qos
+from errseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE
 from errseg_ros.evaluate_bag.live.assembly import Assembly, LiveAnswer
 from errseg_ros.evaluate_bag.stamps import header_stamp
 from errseg_ros.message_info import with_info
 
-_IMAGE_TYPES = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+_IMAGE_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage}
+# With what a node is started that is to take these from a topic.
+_LISTENING = {
+    IMAGE: "-r camera/image:={}",
+    COMPRESSED_IMAGE: "-p image_transport:=compressed -r camera/image/compressed:={}",
+}
 _ANSWERS = 64  # that may wait to be looked at
 _IMAGES = 30  # that may wait to be counted
 _STEP_SECONDS = 0.2
@@ -57,7 +63,7 @@ class Listener:
 
         Raises InputError for names that ROS does not allow.
         """
-        self._watched, self._image_topic = node, image_topic
+        self._watched, self._image_topic, self._image_type = node, image_topic, image_type
         self._answers: queue.Queue[LiveAnswer] = queue.Queue(_ANSWERS)
         self.unseen = 0
         """Answers that came faster than they could be looked at, and were dropped here."""
@@ -195,19 +201,26 @@ class Listener:
     def _missing(self) -> str | None:
         """What the node lacks to be evaluated, and what to do; None when nothing does."""
         topic, node = self._image_topic, self._watched
+        listening = _LISTENING[self._image_type].format(topic)
         if self._node.count_publishers(f"{node}/label_info") == 0 or not self._labelled:
             return (
-                f"no active errseg_node named {node} is running: start it with `errseg_node --ros-args "
-                f"-r camera/image:={topic}`, in the same ROS_DOMAIN_ID, or name another with --node"
+                f"no active errseg_node named {node} is running: start it with `errseg_node --ros-args {listening}`, "
+                "in the same ROS_DOMAIN_ID, or name another with --node"
             )
         if (several := self._node.count_publishers(f"{node}/label_info")) > 1:
             return f"{several} nodes are named {node}, so that answers cannot be told apart: end all but one"
-        listeners = self._node.get_subscriptions_info_by_topic(topic)
-        if not any(_full_name(endpoint) == node for endpoint in listeners):
+        endpoints = self._node.get_subscriptions_info_by_topic(topic)
+        types = sorted({endpoint.topic_type for endpoint in endpoints if _full_name(endpoint) == node})
+        if not types:
             others = ", ".join(self._heard_by_node()) or "no images (is it active?)"
             return (
-                f"node {node} does not listen to {topic}, but to {others}: start it with "
-                f"`-r camera/image:={topic}`, or name the topic that the bag is played on with --live-topic"
+                f"node {node} does not listen to {topic}, but to {others}: start it with `{listening}`, or name the "
+                "topic that the bag is played on with --live-topic"
+            )
+        if self._image_type not in types:
+            return (
+                f"node {node} listens to {topic} for {', '.join(types)}, and the bag's images are {self._image_type}: "
+                f"start it with `{listening}`"
             )
         if self.facts is None:
             if self._asked is None or self._asked.done():
