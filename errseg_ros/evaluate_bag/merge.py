@@ -17,7 +17,11 @@ from errseg_ros.evaluate_bag.settings import Settings
 
 
 def merge(
-    parts: Sequence[BagEvaluation], settings: Settings, wall_seconds: float, interrupted: bool = False
+    parts: Sequence[BagEvaluation],
+    settings: Settings,
+    wall_seconds: float,
+    interrupted: bool = False,
+    side_by_side: bool = False,
 ) -> Evaluation:
     """One evaluation over all bags, in their order; at least one of them."""
     vocabularies = [period.vocabulary for period in settings.periods]
@@ -43,6 +47,7 @@ def merge(
         loop_seconds=sum(part.loop_seconds for part in parts),
         model_seconds=sum(part.model_seconds for part in parts),
         run_with={name: str(value) for name, value in settings.model.completed().way_of_running.items()},
+        side_by_side=side_by_side,
         interrupted=interrupted,
     )
 

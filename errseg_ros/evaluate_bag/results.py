@@ -138,13 +138,22 @@ class Evaluation:
     wall_seconds: float
     """The evaluation took, everything included."""
     loop_seconds: float = 0.0
-    """Of these, from the first image on: without loading the model."""
+    """From the first image of each bag on, without loading the model, summed over the bags."""
     model_seconds: float = 0.0
     """Of these, in the model, and in the compared one; the rest is reading, matching and metrics."""
     run_with: Mapping[str, str] = field(default_factory=dict)
     """By name how the model was run, such as its backend; empty where that is the node's."""
     live: LiveTraffic | None = None
+    side_by_side: bool = False
+    """Bags were evaluated at the same time, so that `loop_seconds` may be longer than it took."""
     interrupted: bool = False
     """Ctrl-C ended it early: what follows is of the images until then."""
     notes: tuple[str, ...] = field(default=())
     """Other things the reader must know, a sentence each."""
+
+    @property
+    def rate_seconds(self) -> float:
+        """What frames a second are measured by: the time played, and without a node that of the work itself."""
+        if self.live is not None:
+            return self.live.seconds
+        return self.wall_seconds if self.side_by_side else self.loop_seconds or self.wall_seconds

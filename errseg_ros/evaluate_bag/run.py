@@ -159,4 +159,4 @@ def conclude(parts: Sequence[BagEvaluation], job: Job, state: State, seconds: fl
         reason = "interrupted before the first image" if interrupted else "no image could be evaluated"
         state.remove()
         raise InputError(f"{reason}, so there is nothing to report{f': {problems}' if problems else ''}")
-    return merge(parts, job.settings, seconds, interrupted)
+    return merge(parts, job.settings, seconds, interrupted, state.side_by_side)

@@ -42,6 +42,8 @@ class State:
         self._settings = settings
         self.earlier_seconds = 0.0
         """That earlier runs took."""
+        self.side_by_side = False
+        """Whether this run, or an earlier one, evaluates bags at the same time."""
 
     @property
     def exists(self) -> bool:
@@ -50,14 +52,14 @@ class State:
 
     def create(self) -> None:
         """Start anew. Finds out, too, whether the output can be written."""
-        write_json(self.folder / _SETTINGS, self._identity() | {"seconds": 0.0})
+        self._write(0.0)
 
     def check(self) -> None:
         """Raises InputError naming what differs where the state is of another evaluation."""
         path = self.folder / _SETTINGS
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            self.earlier_seconds = float(found.pop("seconds"))
+            self.earlier_seconds, self.side_by_side = float(found.pop("seconds")), bool(found.pop("side_by_side"))
             kept = {**found.pop("settings"), **found}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} cannot be read: {error}; remove {self.folder}, and start anew") from None
@@ -90,7 +92,7 @@ class State:
         """Keep how far a bag is, and how many seconds the evaluation took until now."""
         with whole(self._path(place)) as partial, partial.open("wb") as file:
             np.savez(file, **_arrays(progress))
-        write_json(self.folder / _SETTINGS, self._identity() | {"seconds": seconds})
+        self._write(seconds)
         self.saved = True
 
     def remove(self) -> None:
@@ -99,6 +101,10 @@ class State:
 
     def _path(self, place: int) -> Path:
         return self.folder / f"bag{place:05d}.npz"
+
+    def _write(self, seconds: float) -> None:
+        content = self._identity() | {"seconds": seconds, "side_by_side": self.side_by_side}
+        write_json(self.folder / _SETTINGS, content)
 
     def _identity(self) -> dict[str, Any]:
         bags = [[str(plan.path.absolute()), plan.image_topic, plan.images] for plan in self._plans]

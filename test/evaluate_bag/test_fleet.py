@@ -182,6 +182,8 @@ def test_a_cluster_gives_the_report_of_this_machine_and_the_output_bags(
     result = run(*bags, "--out", out, "--ray", cluster.address, "--output-bag", tmp_path / "masks")
     assert result.returncode == 0, result.stderr
     assert_same(out, here)
+    figures = json.loads((out / "report.json").read_text())
+    assert figures["frames_per_second"] == pytest.approx(figures["frames"] / figures["wall_seconds"])
     assert "damaged.mcap is damaged" in result.stdout
     assert f"{len(frames(here))}/" in result.stderr
     assert sorted(path.name for path in (tmp_path / "masks").iterdir()) == ["damaged", "one", "two"]

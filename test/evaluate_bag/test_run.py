@@ -12,7 +12,8 @@ import pytest
 from errseg_model.errors import InputError
 from errseg_ros.evaluate_bag import run
 from errseg_ros.evaluate_bag.results import Evaluation
-from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
+from errseg_ros.evaluate_bag.run import Interrupt, Job, evaluate_bags
+from errseg_ros.evaluate_bag.state import State
 
 MakeSettings = Callable[..., Any]
 NAMES = {0: "sky", 1: "road"}
@@ -81,6 +82,20 @@ def test_interrupted_run_reports_what_is_done_and_is_gone_on_with(
     assert (resumed.truth.confusion.counts == whole.truth.confusion.counts).all()
     assert resumed.wall_seconds > part.wall_seconds
     assert not (tmp_path / "out" / ".evaluate_bag").exists()
+
+
+def test_what_was_once_evaluated_side_by_side_is_measured_so_to_its_end(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def beside(job: Job, state: State, started: float, interrupt: Interrupt) -> Evaluation:
+        state.side_by_side = True
+        return run._evaluate(job, state, started, interrupt)
+
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        assert evaluate(bags, settings, tmp_path / "out", compute=beside).side_by_side
+    assert evaluate(bags, settings, tmp_path / "out", resume=True).side_by_side
+    assert not evaluate(bags, settings, tmp_path / "other").side_by_side
 
 
 def test_interrupt_of_a_resumed_run_before_its_first_image_keeps_what_is_done(

@@ -40,6 +40,7 @@ def evaluate_on_ray(options: FleetOptions, job: Job, state: State, started: floa
     Raises InputError.
     """
     job = replace(job, settings=_absolute(job.settings))
+    state.side_by_side = True
     with connected(options, job.settings) as share:
         fleet = _Fleet(job, state, share, lambda: state.earlier_seconds + time.perf_counter() - started)
         return fleet.run(interrupt)

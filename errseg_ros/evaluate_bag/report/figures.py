@@ -31,7 +31,7 @@ class Figures:
     latency_ms: dict[str, float | None]
     """p50, p90 and p99."""
     frames_per_second: float | None
-    """Frames by the time from the first image on, all work included; with a live node, by that of the recording."""
+    """Frames by `Evaluation.rate_seconds`."""
     confidence: float | None
     """Mean over the frames that have labelled pixels."""
     unlabelled: float | None
@@ -45,7 +45,7 @@ class Figures:
         """The figures of an evaluation."""
         frames, truth = evaluation.frames, evaluation.truth
         latencies = [frame.latency_ms for frame in frames]
-        seconds = evaluation.live.seconds if evaluation.live else evaluation.loop_seconds or evaluation.wall_seconds
+        seconds = evaluation.rate_seconds
         iou = None
         if truth is not None:
             values = truth.confusion.iou()

@@ -74,11 +74,12 @@ def headline(evaluation: Evaluation, figures: Figures) -> list[Card]:
         cards.append(Card("Answered", count(live.answered), _of(live.answered, live.published)))
         cards.append(Card("Dropped", count(live.dropped), _of(live.dropped, live.published)))
     rate = figures.frames_per_second
+    hint = "with the start of the workers" if evaluation.side_by_side else "without loading the model"
     cards += [
         Card(
             "Frames a second",
             NOTHING if rate is None else f"{rate:.1f}",
-            "masks received" if live else "without loading the model",
+            "masks received" if live else hint,
         ),
         Card("Latency, median", milliseconds(latency["p50"]), "image to mask"),
         Card("Latency, 90 %", milliseconds(latency["p90"]), "nine of ten frames are faster"),
@@ -148,14 +149,15 @@ def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str
             else "From the image in memory to the result in memory; reading and comparing do not count.",
         )
     )
-    rows.append(
-        (
-            "Frames a second",
-            "Masks received, divided by the time that the bags were played."
-            if evaluation.live
-            else "Frames divided by the time of the whole evaluation, reading and comparing included.",
+    by_time = "Frames divided by the time from each bag's first image on, reading and comparing included."
+    if evaluation.side_by_side:
+        by_time = (
+            "Frames of all bags, which were evaluated side by side, divided by the time of the whole evaluation, the "
+            "start of the workers included."
         )
-    )
+    if evaluation.live:
+        by_time = "Masks received, divided by the time that the bags were played."
+    rows.append(("Frames a second", by_time))
     rows.append(("Confidence", "Mean score of the chosen class over the pixels that have one."))
     rows.append(("Unlabelled", "Share of the pixels whose best class scores below the confidence threshold."))
     if figures.flicker is not None:

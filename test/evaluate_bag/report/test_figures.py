@@ -3,15 +3,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from errseg_model.metrics import ConfusionMatrix
+from errseg_ros.evaluate_bag.main import _in_short
 from errseg_ros.evaluate_bag.report.figures import Figures, bag_mious
 from errseg_ros.evaluate_bag.report.shares import ClassShares
-from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.evaluate_bag.results import Evaluation, LiveTraffic
 
 Make = Callable[..., Evaluation]
 
@@ -45,6 +47,23 @@ def test_latency_and_rate(make_evaluation: Make) -> None:
     report = to_json(dataclasses.replace(evaluation, frames=frames))
     assert report["latency_ms"] == pytest.approx({"p50": 25.0, "p90": 37.0, "p99": 39.7})
     assert report["frames_per_second"] == pytest.approx(4 / evaluation.wall_seconds)
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds"),
+    [
+        ({"wall_seconds": 12.0, "loop_seconds": 10.0}, 10.0),
+        ({"wall_seconds": 12.0}, 12.0),
+        ({"wall_seconds": 12.0, "loop_seconds": 100.0, "side_by_side": True}, 12.0),
+        ({"wall_seconds": 12.0, "loop_seconds": 10.0, "live": LiveTraffic(9, 8, 1, 4.0)}, 4.0),
+    ],
+)
+def test_the_rate_is_by_the_time_that_it_took(
+    make_evaluation: Make, tmp_path: Path, times: dict[str, Any], seconds: float
+) -> None:
+    evaluation = dataclasses.replace(make_evaluation(frames=8), **times)
+    assert to_json(evaluation)["frames_per_second"] == pytest.approx(8 / seconds)
+    assert f"{8 / seconds:.2f} images a second" in _in_short(evaluation, tmp_path)
 
 
 def test_a_mean_is_over_the_frames_that_have_the_figure(make_evaluation: Make) -> None:

@@ -172,6 +172,20 @@ def test_the_share_of_the_model_in_the_time_is_told(make_evaluation: Make, troub
     assert "Of it in the model" not in page(dataclasses.replace(troubled, loop_seconds=2.0))  # live: the node's
 
 
+def test_what_frames_a_second_are_measured_by_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
+    evaluation = make_evaluation()
+    told = {
+        page(evaluation): ("without loading the model", "divided by the time from each bag"),
+        page(dataclasses.replace(evaluation, side_by_side=True)): (
+            "with the start of the workers",
+            "Frames of all bags, which were evaluated side by side, divided by the time of the whole evaluation",
+        ),
+        page(troubled): ("masks received", "divided by the time that the bags were played"),
+    }
+    for html, mine in told.items():
+        assert [words for both in told.values() for words in both if words in html] == list(mine)
+
+
 def test_how_the_model_was_run_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
     ways = {"resize": "letterbox", "least share": "0.1", "backend": "compiled", "precision": "bfloat16"}
     evaluation = dataclasses.replace(make_evaluation(), run_with=ways)
