@@ -147,9 +147,22 @@ def _evaluate(job: Job, state: State, started: float, interrupt: Interrupt) -> E
                 continue
             bar.set_description(plan.name)
             sink = job.make_sink(plan, job.settings) if job.make_sink and not progress.done else None
-            parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
+            try:
+                parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
+            except InputError as error:
+                name = f"{plan.name}: " if len(job.plans) > 1 else ""
+                raise InputError(f"{name}{error}{how_to_go_on(job, state, failed=1)}") from None
             state.save(place, progress, seconds())
     return conclude(parts, job, state, seconds(), any(not progress.done for progress in progresses))
+
+
+def how_to_go_on(job: Job, state: State, failed: int) -> str:
+    """The end of a message that so many bags cannot be done; nothing where nothing was kept."""
+    if not state.saved:
+        return ""
+    without = " without --output-bag" if job.make_sink else ""
+    leave_out = f", and may leave {'that bag' if failed == 1 else 'those bags'} out" if failed < len(job.plans) else ""
+    return f"; what is done is kept: --resume{without} goes on{leave_out}"
 
 
 def conclude(parts: Sequence[BagEvaluation], job: Job, state: State, seconds: float, interrupted: bool) -> Evaluation:

@@ -1,14 +1,17 @@
 """The state of an unfinished evaluation, kept in its output folder so that `--resume` can go on.
 
-Plain arrays and JSON, never code; each file is whole or absent. One file for each bag, and one with the settings.
+Plain arrays and JSON, never code; each file is whole or absent. One file for each bag, named by what it is, as bags may
+come and go; and one with the settings.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
-from errseg_model.files import whole, write_json
+from errseg_model.files import shown, whole, write_json
 from errseg_ros.evaluate_bag.evaluator import Kept, Progress, start
 from errseg_ros.evaluate_bag.exhibits import Candidate, Pictures, Shelf
 from errseg_ros.evaluate_bag.plan import BagPlan
@@ -28,6 +31,8 @@ from errseg_ros.evaluate_bag.stamps import DriveTime
 
 FOLDER = ".evaluate_bag"
 _SETTINGS = "settings.json"
+_DIGITS = 16
+_NAMED = 3  # bags, in a message
 _PICTURES = ("image", "truth", "mask", "wrong")
 
 
@@ -39,6 +44,9 @@ class State:
         self.saved = False
         """Whether there is something to go on with."""
         self._plans = tuple(plans)
+        self._digests = _digests(plans)
+        self._bags = {str(plan.path.absolute()): (plan.image_topic, plan.images) for plan in plans}
+        """Topic and number of images by path; those of earlier runs, too."""
         self._settings = settings
         self.earlier_seconds = 0.0
         """That earlier runs took."""
@@ -55,16 +63,20 @@ class State:
         self._write(0.0)
 
     def check(self) -> None:
-        """Raises InputError naming what differs where the state is of another evaluation."""
+        """Take up the state. Bags may be left out and added; one that comes back goes on where it was.
+
+        Raises InputError naming what differs where the state is of other settings, where a bag has changed, and where
+        none of the bags is in it.
+        """
         path = self.folder / _SETTINGS
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
-            self.earlier_seconds, self.side_by_side = float(found.pop("seconds")), bool(found.pop("side_by_side"))
-            kept = {**found.pop("settings"), **found}
+            self.earlier_seconds, self.side_by_side = float(found["seconds"]), bool(found["side_by_side"])
+            kept = dict(found["settings"])
+            bags = {bag: (str(topic), int(images)) for bag, (topic, images) in found["bags"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} cannot be read: {error}; remove {self.folder}, and start anew") from None
-        now = self._identity()
-        wanted = {**now.pop("settings"), **now}
+        wanted = self._described_settings()
         differing = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
         if differing:
             first = differing[0]
@@ -73,6 +85,8 @@ class State:
                 f"{first} was {_short(kept.get(first))} and is {_short(wanted.get(first))}. Give the same as before, "
                 f"or remove {self.folder} to start anew"
             )
+        self._check_bags(bags)
+        self._bags = bags | self._bags
 
     def load(self, place: int) -> Progress:
         """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
@@ -100,15 +114,47 @@ class State:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, place: int) -> Path:
-        return self.folder / f"bag{place:05d}.npz"
+        return self.folder / f"bag-{self._digests[place]}.npz"
+
+    def _check_bags(self, kept: Mapping[str, tuple[str, int]]) -> None:
+        for bag, (topic, images) in self._bags.items():
+            topic_before, images_before = kept.get(bag, (topic, images))
+            if (topic, images) != (topic_before, images_before):
+                raise InputError(
+                    f"bag {shown(bag)} has changed since the unfinished evaluation in {self.folder.parent} was begun: "
+                    f"it had {images_before} images on {topic_before}, and has {images} on {topic}. Leave it out, or "
+                    f"remove {self.folder} to start anew"
+                )
+        if not kept.keys() & self._bags.keys():
+            some = ", ".join(shown(bag) for bag in [*kept][:_NAMED])
+            raise InputError(
+                f"the unfinished evaluation in {self.folder.parent} is of other bags ({some}"
+                f"{', ...' * (len(kept) > _NAMED)}): give one of them at least, or remove {self.folder} to start anew"
+            )
 
     def _write(self, seconds: float) -> None:
-        content = self._identity() | {"seconds": seconds, "side_by_side": self.side_by_side}
+        content = {
+            "bags": self._bags,
+            "settings": self._described_settings(),
+            "seconds": seconds,
+            "side_by_side": self.side_by_side,
+        }
         write_json(self.folder / _SETTINGS, content)
 
-    def _identity(self) -> dict[str, Any]:
-        bags = [[str(plan.path.absolute()), plan.image_topic, plan.images] for plan in self._plans]
-        return json.loads(json.dumps({"bags": bags, "settings": self._settings.describe()}))  # type: ignore[no-any-return]
+    def _described_settings(self) -> dict[str, Any]:
+        """As they are read back."""
+        return json.loads(json.dumps(self._settings.describe()))  # type: ignore[no-any-return]
+
+
+def _digests(plans: Sequence[BagPlan]) -> tuple[str, ...]:
+    """A name for each bag, whichever others there are; a bag that is given twice has two."""
+    seen: Counter[str] = Counter()
+    digests = []
+    for plan in plans:
+        identity = json.dumps([str(plan.path.absolute()), plan.image_topic, plan.images])
+        digests.append(hashlib.sha256(f"{identity} {seen[identity]}".encode()).hexdigest()[:_DIGITS])
+        seen[identity] += 1
+    return tuple(digests)
 
 
 def _short(value: Any) -> str:

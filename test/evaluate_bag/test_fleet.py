@@ -18,6 +18,8 @@ import psutil
 import pytest
 
 from errseg_model.sample_drive import SampleDrive
+from errseg_ros.evaluate_bag.plan import prepare
+from errseg_ros.evaluate_bag.state import State
 from errseg_ros.sample_bag import write_sample_bag
 
 pytest.importorskip("ray", reason="needs Ray: pip install '.[fleet]'")
@@ -160,6 +162,12 @@ def frames(out: Path) -> pl.DataFrame:
     return pl.read_parquet(out / "frames.parquet").drop("latency_ms")
 
 
+def state_file(out: Path, bag: Path, make_settings: Callable[..., Any]) -> Path:
+    """What is kept of a bag."""
+    plans, settings = prepare([bag], make_settings(image_topic="/camera/image", label_topic="/camera/labels"))
+    return State(out, plans, settings)._path(0)
+
+
 @pytest.fixture(scope="module")
 def here(bags: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of a run without Ray."""
@@ -193,11 +201,16 @@ def test_a_cluster_gives_the_report_of_this_machine_and_the_output_bags(
 
 
 def test_a_worker_that_is_killed_changes_nothing_in_the_report(
-    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, wait_for: Callable[..., None]
+    cluster: Cluster,
+    bags: list[Path],
+    here: Path,
+    tmp_path: Path,
+    make_settings: Callable[..., Any],
+    wait_for: Callable[..., None],
 ) -> None:
     out = tmp_path / "out"
     running = Running(*bags, "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
-    state = out / ".evaluate_bag" / "bag00001.npz"
+    state = state_file(out, bags[1], make_settings)
     wait_for(lambda: state.is_file() or running.process.poll() is not None)
     assert "two" in cluster.workers(), running.errors()
     os.kill(cluster.workers()["two"], signal.SIGKILL)
@@ -266,7 +279,9 @@ def test_ctrl_c_reports_what_is_done_and_resume_does_the_rest_only(
     assert_same(out, here)
 
 
-def test_a_bag_that_is_wrong_does_not_stop_the_others(cluster: Cluster, bags: list[Path], tmp_path: Path) -> None:
+def test_a_bag_that_is_wrong_does_not_stop_the_others_nor_lock_them_in(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, make_settings: Callable[..., Any]
+) -> None:
     out, masks = tmp_path / "out", tmp_path / "masks"
     # What nobody can see before: somebody else takes the place of a bag's output meanwhile.
     taken = (
@@ -283,11 +298,16 @@ def test_a_bag_that_is_wrong_does_not_stop_the_others(cluster: Cluster, bags: li
     assert result.returncode == 2
     (*_, line) = result.stderr.strip().splitlines()
     assert line.startswith(f"evaluate_bag: error: one: {masks / 'one'} exists already: remove it")
-    assert line.endswith("; the other bags are done, and kept for --resume")
+    told = "; what is done is kept: --resume without --output-bag goes on, and may leave that bag out"
+    assert line.endswith(told)
     assert not (out / "report.html").exists()
     assert list((masks / "one").iterdir()) == []
-    kept = [path.name for path in (out / ".evaluate_bag").glob("*.npz")]
-    assert sorted(kept) == ["bag00001.npz", "bag00002.npz"]
+    kept = set((out / ".evaluate_bag").glob("*.npz"))
+    assert kept == {state_file(out, bag, make_settings) for bag in bags[1:]}
+    result = run(*bags[1:], "--out", out, "--ray", cluster.address, "--resume")
+    assert result.returncode == 0, result.stderr
+    assert frames(out).equals(frames(here).filter(pl.col("bag") != "one"))
+    assert not (out / ".evaluate_bag").exists()
 
 
 def test_a_worker_that_does_not_see_the_bag_tells_machine_and_path(

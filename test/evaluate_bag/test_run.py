@@ -160,19 +160,72 @@ def test_state_is_saved_while_a_bag_is_evaluated(
     bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "SAVE_SECONDS", 0.0)
-    file = tmp_path / "out" / ".evaluate_bag" / "bag00000.npz"
+    folder = tmp_path / "out" / ".evaluate_bag"
     from errseg_ros.evaluate_bag.accumulator import Accumulator
 
     add = Accumulator.add
     seen = []
 
     def look(self: Accumulator, answer: Any) -> None:
-        seen.append(file.is_file())
+        seen.append(len(list(folder.glob("bag-*.npz"))))
         add(self, answer)
 
     monkeypatch.setattr(Accumulator, "add", look)
     evaluate(bags[:1], settings, tmp_path / "out")
-    assert seen == [False] + [True] * 9
+    assert seen == [0] + [1] * 9
+
+
+@pytest.fixture
+def broken(bags: list[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The second bag; it is lost once it has been looked at."""
+
+    def prepared(*arguments: Any) -> Any:
+        found = prepare(*arguments)
+        if bags[1] in arguments[0]:
+            bags[1].rename(bags[1].with_name("gone"))
+        return found
+
+    prepare = run.prepare
+    monkeypatch.setattr(run, "prepare", prepared)
+    return bags[1]
+
+
+@pytest.mark.parametrize("with_sink", [False, True])
+def test_a_bag_that_cannot_be_done_does_not_lock_in_the_others(
+    ros: Any,
+    bags: list[Path],
+    settings: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make_models: Any,
+    broken: Path,
+    with_sink: bool,
+) -> None:
+    make_sink = (lambda plan, settings: None) if with_sink else None
+    with pytest.raises(InputError) as caught:
+        evaluate(bags, settings, tmp_path / "out", make_sink=make_sink)
+    option = "--resume without --output-bag" if with_sink else "--resume"
+    assert str(caught.value) == (
+        f"two: bag {broken} does not exist; what is done is kept: {option} goes on, and may leave that bag out"
+    )
+
+    computed: list[Any] = []
+    segment = make_models.segment
+    monkeypatch.setattr(make_models, "segment", lambda *given: (computed.append(given), segment(*given))[1])
+    added = ros.drive([(0.0, np.zeros((6, 8)), np.zeros((6, 8)))], NAMES, name="added")
+    again = evaluate([added, bags[0]], settings, tmp_path / "out", resume=True)
+    assert [(bag.name, bag.evaluated) for bag in again.bags] == [("added", 1), ("one", 10)]
+    assert len(computed) == 1  # of the bag that is done nothing again
+    assert not (tmp_path / "out" / ".evaluate_bag").exists()
+
+
+def test_where_nothing_was_kept_there_is_nothing_to_go_on_with(
+    bags: list[Path], settings: Any, tmp_path: Path, broken: Path
+) -> None:
+    with pytest.raises(InputError) as caught:
+        evaluate([broken], settings, tmp_path / "out")
+    assert "--resume" not in str(caught.value) and not str(caught.value).startswith("two: ")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_report_that_fails_leaves_the_work_to_be_gone_on_with(

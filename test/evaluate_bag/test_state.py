@@ -118,15 +118,67 @@ def test_other_settings_are_refused_by_name(
     State(tmp_path / "out", plans, settings).check()
 
 
-def test_other_bags_are_refused(ros: Any, bag: Path, tmp_path: Path, make_settings: MakeSettings) -> None:
-    other = ros.drive([(0.0, np.zeros((4, 4)), None)], name="other")
+@pytest.fixture
+def drives(ros: Any) -> list[Path]:
+    """Three bags of an image each."""
+    return [ros.drive([(0.0, np.zeros((4, 4)), None)], name=name) for name in ("one", "two", "three")]
+
+
+def test_bags_may_be_left_out_and_added(drives: list[Path], tmp_path: Path, make_settings: MakeSettings) -> None:
     settings = make_settings("sky", image_topic="/camera/image")
-    plans, _ = prepare([bag], settings)
+    one, two, three = drives
+
+    def state(*paths: Path) -> State:
+        return State(tmp_path / "out", prepare(paths, settings)[0], settings)
+
+    def reached(*paths: Path) -> list[int]:
+        taken = state(*paths)
+        taken.check()
+        return [taken.load(place).next_index for place in range(len(paths))]
+
+    first = state(one, two)
+    first.create()
+    for place in (0, 1):
+        progress = first.load(place)
+        progress.next_index = place + 1
+        first.save(place, progress, 0.0)
+    assert reached(two) == [2]
+    assert reached(three, two, one) == [0, 2, 1]
+    assert reached(one, one, two) == [1, 0, 2]  # given twice, it is two
+
+    third = state(three, two)
+    third.check()
+    third.save(0, third.load(0), 0.0)
+    assert reached(one) == [1]  # left out once, and back
+    assert reached(three) == [0]
+
+
+def test_other_bags_are_refused(drives: list[Path], tmp_path: Path, make_settings: MakeSettings) -> None:
+    settings = make_settings("sky", image_topic="/camera/image")
+    one, two, three = drives
+    State(tmp_path / "out", prepare([one, two], settings)[0], settings).create()
+    with pytest.raises(InputError) as caught:
+        State(tmp_path / "out", prepare([three], settings)[0], settings).check()
+    assert f"is of other bags ({one}, {two}): give one of them at least, or remove " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"images": 7}, "it had 1 images on /camera/image, and has 7 on /camera/image"),
+        ({"image_topic": "/rear"}, "it had 1 images on /camera/image, and has 1 on /rear"),
+    ],
+)
+def test_a_bag_that_has_changed_is_refused_by_name(
+    drives: list[Path], tmp_path: Path, make_settings: MakeSettings, change: dict[str, Any], told: str
+) -> None:
+    plans, settings = prepare(drives, make_settings("sky", image_topic="/camera/image"))
     State(tmp_path / "out", plans, settings).create()
-    for paths in ([other], [bag, other]):
-        plans, _ = prepare(paths, settings)
-        with pytest.raises(InputError, match=r"other settings \(bags\)"):
-            State(tmp_path / "out", plans, settings).check()
+    changed = (plans[0], dataclasses.replace(plans[1], **change), plans[2])
+    with pytest.raises(InputError) as caught:
+        State(tmp_path / "out", changed, settings).check()
+    assert f"bag {drives[1]} has changed since" in str(caught.value) and told in str(caught.value)
+    State(tmp_path / "out", (plans[0], plans[2]), settings).check()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"seconds": 1}', "words"])

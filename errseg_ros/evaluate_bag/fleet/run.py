@@ -20,7 +20,7 @@ from errseg_ros.evaluate_bag.fleet.options import FleetOptions
 from errseg_ros.evaluate_bag.fleet.task import Assignment, Message, Reached, Refused, Saved, Started, evaluate
 from errseg_ros.evaluate_bag.merge import without_spare_pictures
 from errseg_ros.evaluate_bag.results import Evaluation
-from errseg_ros.evaluate_bag.run import Interrupt, Job, conclude
+from errseg_ros.evaluate_bag.run import Interrupt, Job, conclude, how_to_go_on
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.state import State
 
@@ -35,7 +35,8 @@ def evaluate_on_ray(options: FleetOptions, job: Job, state: State, started: floa
     """Evaluate every bag in a task of its own; the numbers are those of an evaluation here.
 
     A bag whose worker is lost (killed, out of memory, its machine gone) is tried again from what was saved of it. A bag
-    that is wrong itself ends the evaluation once all others are done, so that --resume has only that one to do.
+    that is wrong itself ends the evaluation once all others are done, so that --resume has only that one to do, or
+    leaves it out.
 
     Raises InputError.
     """
@@ -86,7 +87,7 @@ class _Fleet:
             finally:
                 self._cancel()
         if self._failures and interrupt.signal is None:
-            kept = "; the other bags are done, and kept for --resume" if self._state.saved else ""
+            kept = how_to_go_on(self._job, self._state, len(self._failures))
             raise InputError(f"{'; '.join(self._failures.values())}{kept}")
         interrupted = len(self._done) < len(self._job.plans)
         return conclude(self._parts(), self._job, self._state, self._seconds(), interrupted)
