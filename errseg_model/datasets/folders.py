@@ -1,6 +1,6 @@
 """A data set of your own: a folder of pictures, a folder of label images, and a YAML file of id: name.
 
-A label image is a PNG of one whole number a pixel, 8 or 16 bits, with the name of its picture. 255 does not count (nor
+A label image is a PNG of one whole number a pixel, up to 16 bits, with the name of its picture. 255 does not count (nor
 65535 in 16 bits) unless it is the id of a class; any other id that the file of classes lacks is an error.
 """
 

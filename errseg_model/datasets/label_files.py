@@ -1,4 +1,4 @@
-"""Label files, 8 or 16 bits a pixel, to positions in the list of classes."""
+"""Label files, of up to 16 bits a pixel, to positions in the list of classes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _VALUES = 1 << 16
 _UNKNOWN = 65535  # no position: a vocabulary has at most 1000 entries
 _SHOWN_VALUES = 5
 _DEEP_MODES = ("I", "F")  # of Pillow: 16 and 32 bits, and floating point
+_PNG, _GREY = b"\x89PNG\r\n\x1a\n", 0
+_STEPS = {2: 85, 4: 17}  # by bits a pixel
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,17 @@ def decode(path: Path, mode: str | None) -> NDArray[np.generic]:
         with Image.open(path) as image:
             if mode and image.mode.startswith(_DEEP_MODES):  # convert would cut off what is above 255
                 raise DatasetError(f"{path} has more than 8 bits a pixel ({image.mode}): convert it to 8 bits")
-            return np.array(image.convert(mode) if mode else image)
+            if mode:
+                return np.array(image.convert(mode))
+            pixels = np.array(image)
+            return pixels.astype(np.uint8) if image.mode == "1" else pixels // _step(path)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path} cannot be decoded as a picture: {reason}") from None
+
+
+def _step(path: Path) -> int:
+    """What Pillow multiplies the pixels by: it spreads grey PNG files of 2 and 4 bits over 0..255. Raises OSError."""
+    with path.open("rb") as file:
+        start = file.read(26)  # to the bits a pixel and the kind of colour of IHDR, which is always first
+    return _STEPS.get(start[24], 1) if start.startswith(_PNG) and start[25] == _GREY else 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,36 @@ def test_255_is_a_class_where_the_file_says_so(tmp_path: Path) -> None:
     folders = write_folders(tmp_path)
     folders[2].write_text("7: road\n255: sky\n300: car\n")
     np.testing.assert_array_equal(open_folders(*folders)[0].labels, [[0, 2, 1]])
+
+
+def png(row: tuple[int, ...], bits: int, colour: int) -> bytes:
+    """One row of pixels; Pillow writes no grey ones of 2 and 4 bits."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    digits = "".join(f"{value:0{bits}b}" for value in row)
+    packed = int(digits.ljust(-(-len(digits) // 8) * 8, "0"), 2).to_bytes(-(-len(digits) // 8), "big")
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", struct.pack(">IIBBBBB", len(row), 1, bits, colour, 0, 0, 0)),
+            chunk(b"PLTE", bytes(range(3 << bits))) if colour == 3 else b"",
+            chunk(b"IDAT", zlib.compress(b"\0" + packed)),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize("colour", [0, 3], ids=["grey", "palette"])
+@pytest.mark.parametrize(("bits", "row"), [(1, (1, 0, 1)), (2, (0, 3, 2)), (4, (15, 3, 0))])
+def test_ids_of_few_bits_are_those_that_are_stored(
+    tmp_path: Path, bits: int, row: tuple[int, ...], colour: int
+) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    classes.write_text("".join(f"{number}: thing {number}\n" for number in range(1 << bits)))
+    (labels / "b.png").write_bytes(png(row, bits, colour))
+    np.testing.assert_array_equal(open_folders(images, labels, classes)[0].labels, [row])
 
 
 def test_an_id_without_a_class_is_an_error(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ def truncate(path: str) -> Callable[[Path], None]:
     return cut
 
 
-def save(path: str, image: Image.Image) -> Callable[[Path], None]:
-    return lambda root: image.save(root / path)
+def save(path: str, image: Image.Image, kind: str | None = None) -> Callable[[Path], None]:
+    return lambda root: image.save(root / path, kind)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,10 @@ def save(path: str, image: Image.Image) -> Callable[[Path], None]:
         (break_with("SegmentationClass/a_1.png", b""), "a_1.png cannot be decoded as a picture"),
         (save("SegmentationClass/a_1.png", Image.new("L", (20, 13))), r"are \(13, 20\), expected \(12, 20\)"),
         (save("SegmentationClass/a_1.png", Image.new("RGB", (20, 12))), "have 3 channels of uint8, expected one"),
-        (save("SegmentationClass/a_1.png", Image.new("1", (20, 12))), "channels of bool, expected one whole number"),
+        (
+            save("SegmentationClass/a_1.png", Image.new("F", (20, 12)), "TIFF"),
+            "channels of float32, expected one whole number",
+        ),
         (
             save("SegmentationClass/a_1.png", Image.fromarray(np.arange(240, dtype=np.uint16).reshape(12, 20) + 21)),
             "does not know: 21, 22, 23, 24, 25 and 234 more",
