@@ -83,7 +83,8 @@ class Trainer:
     def run(self, until: int | None = None) -> Path:
         """Train to the recipe's end, or to step `until`; returns the weights' file.
 
-        Raises InputError: a picture that cannot be read, or a training that diverged; what was saved last stays.
+        Raises InputError: a picture that cannot be read, a training that diverged, or a folder that cannot be written;
+        what was saved last stays.
         """
         recipe, first = self.recipe, self._accelerator.is_main_process
         end = min(recipe.steps, until or recipe.steps)
@@ -157,7 +158,7 @@ class Trainer:
             )
 
     def _save(self) -> None:
-        """Write what a resumed run needs; nothing else is random or kept."""
+        """Write what a resumed run needs; nothing else is random or kept. Raises InputError: it cannot be written."""
         if self._accelerator.is_main_process:
             scaler = self._accelerator.scaler
             state = {
@@ -169,8 +170,11 @@ class Trainer:
                 "optimizer": self._optimizer.state_dict(),
                 "scaler": scaler.state_dict() if scaler is not None else None,
             }
-            with whole(self._state) as partial:
-                torch.save(state, partial)
+            with whole(self._state) as partial, open(partial, "wb") as file:
+                try:
+                    torch.save(state, file)
+                except RuntimeError as error:  # of the file that is not whole; why it is not lies behind it
+                    raise error.__context__ if isinstance(error.__context__, OSError) else error from None
         self._accelerator.wait_for_everyone()
 
     def _resume(self) -> None:
@@ -260,6 +264,10 @@ class _Log:
             writer.writerows(row for row in rows if row and row[0].isdigit() and int(row[0]) <= step)
 
     def write(self, step: int, rate: float, terms: list[float]) -> None:
-        with open(self._path, "a", newline="", encoding="utf-8") as file:
-            seconds = time.monotonic() - self._started
-            csv.writer(file).writerow([step, f"{seconds:.1f}", f"{rate:.6f}", *(f"{term:.5f}" for term in terms)])
+        """Raises InputError: it cannot be written."""
+        seconds = time.monotonic() - self._started
+        try:
+            with open(self._path, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow([step, f"{seconds:.1f}", f"{rate:.6f}", *(f"{term:.5f}" for term in terms)])
+        except OSError as error:
+            raise InputError(f"{self._path} cannot be written: {error.strerror or error}") from None

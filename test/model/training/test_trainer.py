@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import resource
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from errseg_model import InputError, create_model
 from errseg_model.training.objective import TERMS
 from errseg_model.training.prototypes import imagenet_names
 from errseg_model.training.recipe import DatasetSource, TrainingRecipe
-from errseg_model.training.trainer import Trainer
+from errseg_model.training.trainer import Trainer, _Log
 
 
 def losses(folder: Path) -> dict[int, float]:
@@ -133,6 +134,31 @@ def test_a_training_that_diverges_says_so_and_keeps_what_was_saved(recipe: Train
         again.run()
     assert (tmp_path / "state.pt").read_bytes() == saved
     assert "nan" in (tmp_path / "log.csv").read_text().splitlines()[-1]
+
+
+def test_a_state_that_does_not_fit_on_the_disk_is_one_message_and_the_last_one_stays(
+    recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    Trainer(recipe, tmp_path).run(until=3)
+    saved = (tmp_path / "state.pt").read_bytes()
+    again = Trainer(recipe, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(saved) // 2, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"state\.pt cannot be written: File too large"):
+            again.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "state.pt").read_bytes() == saved
+    assert sorted(path.name for path in tmp_path.glob("*.p*")) == ["state.pt"]
+
+
+def test_a_log_that_does_not_fit_on_the_disk_is_one_message(tmp_path: Path) -> None:
+    log = _Log(tmp_path / "log.csv", 0)
+    (tmp_path / "log.csv").unlink()
+    (tmp_path / "log.csv").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=r"log\.csv cannot be written: No space left on device"):
+        log.write(1, 1.0, [0.0])
 
 
 def test_what_no_label_names_is_trained_by_the_teacher(recipe: TrainingRecipe, tmp_path: Path) -> None:
