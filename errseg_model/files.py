@@ -60,6 +60,15 @@ def shown(path: str | Path) -> str:
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
+def check_place(path: Path) -> None:
+    """Find out before anything is computed that `path` cannot be written; makes nothing. Raises InputError."""
+    if not path.name or os.path.isdir(path):  # no name: "", "." and "/"
+        raise InputError(f"{path} cannot be written: it is a folder, expected a file in one")
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    if not os.path.isdir(above) or not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: {above} is no folder that this user may write to")
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A path to write to that becomes `path` only once the block has ended well.
@@ -76,12 +85,12 @@ def whole_together(*paths: Path) -> Iterator[tuple[Path, ...]]:
 
     Raises InputError when a place cannot be written.
     """
+    for path in paths:
+        check_place(path)  # before the first file is replaced
     partials = tuple(path.with_name(f".{path.name}.partial") for path in paths)
     try:
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.is_dir():  # found out before the first file is replaced
-                raise InputError(f"{path} cannot be written: it is a folder")
         try:
             yield partials
             for path, partial in zip(paths, partials, strict=True):

@@ -12,11 +12,13 @@ from tqdm import tqdm
 
 from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.errors import InputError
-from errseg_model.files import read_image, whole, write_image, write_json
+from errseg_model.files import check_place, read_image, whole, write_image, write_json
 
 if TYPE_CHECKING:
     from errseg_model.result import SegmentationResult
     from errseg_model.segmenter import EncodedVocabulary, Segmenter
+
+SUMMARY = "result.json"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,6 +39,8 @@ def run(arguments: argparse.Namespace) -> None:
     names = [path.stem for path in arguments.images]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(f"several images are called {', '.join(sorted(repeated))}: their results would collide")
+    for place in filter(None, (arguments.out / SUMMARY, arguments.save_arrays)):
+        check_place(place)
     for path in arguments.images:
         read_image(path)  # again below: many pictures at a time would fill the memory
     segmenter = model_choice(arguments).load()
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace) -> None:
         entries.append(_write(path, image, result, arguments.out) | {"latency_ms": round(latency, 1)})
         if number == 0 and arguments.save_arrays is not None:
             _save_arrays(arguments.save_arrays, encoded, result)
-    write_json(arguments.out / "result.json", _summary(segmenter, encoded, entries))
+    write_json(arguments.out / SUMMARY, _summary(segmenter, encoded, entries))
     print(f"{len(entries)} of {len(entries)} images segmented; see {arguments.out}")
 
 

@@ -20,7 +20,7 @@ from errseg_model import SegmentationResult, Segmenter, create_model
 from errseg_model.__main__ import main
 from errseg_model.checkpoint import save_checkpoint
 from errseg_model.cli.options import image_size, input_size
-from errseg_model.files import InputError, whole
+from errseg_model.files import InputError, whole, write_json
 from errseg_model.result import UNLABELLED
 
 
@@ -127,6 +127,9 @@ def test_a_json_that_cannot_be_written_does_not_cost_the_figures(
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c" * 300], "does not exist"),
         (["segment", "broken.png", "--vocabulary", "a", "--out", "o"], "broken.png cannot be decoded"),
         (["segment", "street.png", "x/street.png", "--vocabulary", "a", "--out", "o"], "called street"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "street.png"], "is no folder that this user may"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--save-arrays", ""], "cannot be written: it is"),
+        (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--save-arrays", "street.png/a"], "is no folder"),
         (["segment", "street.png", "--vocabulary", "a; A", "--out", "o"], "same name"),
         (["segment", "street.png", "--vocabulary", "none.yaml", "--out", "o"], "none.yaml"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--input-size", "100x100"], "multiples"),
@@ -235,6 +238,14 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), whole(tmp_path / "file" / "below.json"):
         pass
+
+
+@pytest.mark.parametrize("place", ["", ".", "..", "/", "below/.."])
+def test_a_place_without_a_name_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="cannot be written: it is a folder, expected a file in one"):
+        write_json(Path(place), {})
 
 
 def test_pytorch_is_imported_only_when_it_is_needed() -> None:
