@@ -187,6 +187,20 @@ PUBLISHED = {
         "stuffthingmaps_detectron2/val2017/{}.png",
         {0: "person", 79: "toothbrush", 80: "banner", 170: "wood", 255: None},
     ),
+    "coco-stuff-err-seg": Published(
+        "coco-stuff",
+        "train",
+        "images/train2017/{}.jpg",
+        "annotations/train2017/{}.png",
+        {0: "person", 89: "toothbrush", 91: "banner", 181: "wood", 11: None, 90: None, 255: None},
+    ),
+    "coco-stuff-err-seg-detectron2": Published(
+        "coco-stuff",
+        "val",
+        "images/val2017/{}.jpg",
+        "annotations_detectron2/val2017/{}.png",
+        {0: "person", 79: "toothbrush", 80: "banner", 170: "wood", 255: None},
+    ),
 }
 
 
