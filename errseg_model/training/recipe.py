@@ -48,6 +48,12 @@ _NOT_NEGATIVE = (
     *("related_weight", "jaccard_weight", "cost_weight", "prototype_weight", "teacher_weight"),
 )
 
+MAX_SCALE, MAX_ASPECT_JITTER = 8, 2
+"""With both, pictures of 16:9 stay below the 32767 pixels a side that OpenCV takes."""
+
+MAX_NUMBER = 2**63 - 1
+"""Of PyTorch's seeds and sizes, which have 64 bits."""
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
@@ -110,7 +116,9 @@ class TrainingRecipe:
         self._check("compounds", self.compounds == 0 or self.distractors > 0, "0 without distractors")
         for name in ("learning_rate", "entropy_weight"):
             self._check(name, getattr(self, name) > 0, "above 0")
-        self._check("scale", 0 < self.scale[0] <= self.scale[1], "a lower and an upper bound above 0")
+        low, high = self.scale
+        self._check("scale", 0 < low <= high <= MAX_SCALE, f"a lower and an upper bound above 0, up to {MAX_SCALE}")
+        self._check("aspect_jitter", self.aspect_jitter <= MAX_ASPECT_JITTER, f"0 to {MAX_ASPECT_JITTER}")
         for name in ("rare_share", "teacher_threshold"):
             self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")
         bounds, drive = self.class_weight, self.sample_drive
@@ -144,6 +152,8 @@ class TrainingRecipe:
 
 def _parse(value: Any, kind: Any, where: str) -> Any:
     """A value of YAML as a value of type `kind`. Raises InputError that says `where` it is wrong."""
+    if type(value) in (int, float) and not abs(value) <= MAX_NUMBER:  # nor is nan
+        raise InputError(f"{where} must be finite and below 2^63, got {value}")
     origin, options = typing.get_origin(kind), typing.get_args(kind)
     if origin is types.UnionType:
         return _parse_union(value, options, where)
