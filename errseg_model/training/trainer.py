@@ -255,13 +255,19 @@ class _Log:
     """`log.csv`: steps, seconds of this run, the factor on the learning rate, and terms of the loss."""
 
     def __init__(self, path: Path, step: int) -> None:
-        """Goes on after `step`; what an interrupted run logged beyond it is dropped."""
+        """Goes on after `step`; what an interrupted run logged beyond it is dropped, and what is no row of a log.
+
+        Raises InputError: it cannot be read or written.
+        """
         self._path, self._started = path, time.monotonic()
-        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))[1:] if path.is_file() else []
         with whole(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["step", "seconds", "rate", *TERMS])
-            writer.writerows(row for row in rows if row and row[0].isdigit() and int(row[0]) <= step)
+            # Not by csv, which a file of another kind ends in an error.
+            text = path.read_text(encoding="utf-8", errors="replace") if os.path.isfile(path) else ""
+            csv.writer(file).writerow(["step", "seconds", "rate", *TERMS])
+            for row in text.splitlines()[1:]:
+                number = row.split(",")[0]
+                if number.isdecimal() and len(number) < 20 and int(number) <= step:
+                    file.write(f"{row}\r\n")
 
     def write(self, step: int, rate: float, terms: list[float]) -> None:
         """Raises InputError: it cannot be written."""

@@ -153,6 +153,15 @@ def test_a_state_that_does_not_fit_on_the_disk_is_one_message_and_the_last_one_s
     assert sorted(path.name for path in tmp_path.glob("*.p*")) == ["state.pt"]
 
 
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", "step\n1,2\n".encode("utf-16"), b"step\n\xb2,1\n" + b"9" * 200_000, b"\0\n\0\n"]
+)
+def test_what_is_no_log_is_dropped(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    _Log(tmp_path / "log.csv", 5).write(6, 1.0, [0.0] * len(TERMS))
+    assert list(losses(tmp_path)) == [6]
+
+
 def test_a_log_that_does_not_fit_on_the_disk_is_one_message(tmp_path: Path) -> None:
     log = _Log(tmp_path / "log.csv", 0)
     (tmp_path / "log.csv").unlink()
