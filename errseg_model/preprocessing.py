@@ -52,8 +52,8 @@ def computed_size(fitted: tuple[int, int]) -> tuple[int, int]:
 
 
 def fitted_places(fitted: tuple[int, int], stride: int) -> tuple[int, int]:
-    """(rows, columns) at a stride whose middles lie in the image of fitted size; the others are padding."""
-    rows, columns = (max(1, round(side / stride)) for side in fitted)
+    """(rows, columns) at a stride whose middles lie in the image of fitted size, at least 1; the others are padding."""
+    rows, columns = (max(1, (side + stride // 2 - 1) // stride) for side in fitted)
     return rows, columns
 
 

@@ -16,7 +16,7 @@ from errseg_model.config import ModelConfig, model_config
 from errseg_model.network.errseg import ImageEncoding
 from errseg_model.network.guidance import Guidance
 from errseg_model.network.hsm import CostMaps, DenseEmbeddings
-from errseg_model.preprocessing import computed_size, fitted_size, preprocess
+from errseg_model.preprocessing import computed_size, fitted_places, fitted_size, preprocess
 
 CPU = torch.device("cpu")
 
@@ -68,6 +68,22 @@ def test_the_smallest_size_that_holds_the_fitted_image(
     assert fitted_size(image, boxed(*box)) == fitted
     assert computed_size(fitted) == computed
     assert preprocess([np.zeros((*image, 3), np.uint8)], boxed(*box), CPU).shape == (1, 3, *computed)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "places"),
+    [
+        ((480, 640), (30, 40)),
+        ((480, 600), (30, 37)),  # the middle of the 38th column is the first of the padding
+        ((360, 640), (22, 40)),
+        ((604, 596), (38, 37)),
+        ((24, 28), (1, 2)),
+        ((4, 8), (1, 1)),
+        ((12, 640), (1, 40)),
+    ],
+)
+def test_places_are_those_whose_middles_lie_in_the_image(fitted: tuple[int, int], places: tuple[int, int]) -> None:
+    assert fitted_places(fitted, 16) == places
 
 
 @pytest.mark.parametrize("name", ["errseg-b", "errseg-l"])
