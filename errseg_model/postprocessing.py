@@ -74,6 +74,7 @@ def best_classes_at_once(
     """`best_classes` of scores (K, h, w) on any device, with all maps at the image's resolution."""
     classes = len(scores)
     score, best = F.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)[0].max(dim=0)
+    score.clamp_(max=1)  # the weights of a mean add up to 1 but for rounding
     best.masked_fill_(~(score >= confidence_threshold), classes)
     mask = F.pad(selected, (0, 1), value=UNLABELLED).int().take(best).to(torch.uint16)
     # One more place than classes, for unlabelled pixels; one for each row, as a GPU's threads would queue for so few.

@@ -132,6 +132,15 @@ def test_a_score_that_is_no_number_is_unlabelled() -> None:
     assert best_classes(logits, torch.arange(2), (4, 4), 0.25).mask[0, 0].item() == UNLABELLED
 
 
+def test_no_score_is_above_1() -> None:
+    """Scores whose mean rounds to more than the largest of them, at sizes that gave it."""
+    ones = torch.ones(1, 24, 40)
+    below = torch.nextafter(ones, torch.zeros(()))
+    scores = torch.where(torch.rand(ones.shape, generator=torch.Generator().manual_seed(0)) < 0.5, below, ones)
+    best = best_classes_at_once(scores, torch.arange(1), (50, 70), 0.5)
+    assert best.confidence.max().item() == 1 and best.means.max().item() <= 1
+
+
 def test_more_classes_than_a_vocabulary_may_have() -> None:
     logits = torch.stack([torch.full((2, 2), -1.0), torch.ones(2, 2)])
     assert (best_classes(logits, torch.tensor([7, 2999]), (40, 50)).mask.numpy() == 2999).all()
