@@ -10,7 +10,7 @@ from typing import Any
 
 from errseg_model.cli.options import add_model_options
 from errseg_model.errors import InputError
-from errseg_model.files import write_json
+from errseg_model.files import check_place, write_json
 
 
 def run(
@@ -37,6 +37,8 @@ def run(
     add_model_options(parser)
     options = parser.parse_args(arguments)
     try:
+        if options.json is not None:
+            check_place(options.json)
         text, figures = measure(options)
         print(text)  # first: a place that cannot be written is not to cost the figures
         if options.json is not None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from errseg_model.cli.options import add_model_options, image_size, vocabulary
 from errseg_model.errors import InputError
-from errseg_model.files import write_json
+from errseg_model.files import check_place, write_json
 
 MAX_CLASSES = 100_000
 
@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure and print. Raises InputError."""
     if arguments.random_weights and arguments.checkpoint is not None:
         raise InputError("--checkpoint and --random-weights exclude each other: leave one out")
+    if arguments.json is not None:
+        check_place(arguments.json)
     # PyTorch takes seconds to import: not for those who only ask for help.
     from errseg_model.benchmark import Options, run_benchmark
 

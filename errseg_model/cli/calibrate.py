@@ -12,6 +12,7 @@ from typing import Any
 
 from errseg_model.cli.options import add_dataset_options, add_model_options, open_dataset
 from errseg_model.errors import InputError
+from errseg_model.files import check_place
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,6 +35,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     if arguments.out.suffix != ".safetensors":
         raise InputError(f"--out must be a .safetensors file, got {arguments.out}")
+    check_place(arguments.out)
     dataset = open_dataset(arguments, split="val")
     pictures = f"{dataset.specification.title} ({dataset.split})"
     segmenter = model_choice(arguments).load()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
-from errseg_model.files import write_json
+from errseg_model.files import check_place, write_json
 
 if TYPE_CHECKING:
     from errseg_model.evaluation import Evaluation
@@ -35,6 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     # PyTorch takes seconds to import: not for those who only ask for help.
     from errseg_model.evaluation import evaluate, read_renaming
 
+    if arguments.json is not None:
+        check_place(arguments.json)
     dataset = open_dataset(arguments)
     if arguments.max_classes is None:
         arguments.max_classes = dataset.specification.max_classes

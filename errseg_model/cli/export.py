@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 from errseg_model.cli.options import input_size
 from errseg_model.config import ModelConfig, list_models
 from errseg_model.errors import InputError
-from errseg_model.files import json_text, whole_together
+from errseg_model.files import check_place, json_text, whole_together
 
 if TYPE_CHECKING:
     from errseg_model.backends.agreement import Agreement
     from errseg_model.backends.onnx_export import OnnxGraphs
     from errseg_model.network.errseg import ERRSeg
+
+DESCRIPTION = "model.json"
 
 MAX_DIFFERENCE = 1e-3
 """Logits of the files may differ from PyTorch's by this much."""
@@ -70,11 +72,12 @@ def run(arguments: argparse.Namespace) -> None:
     require("onnxruntime", "the check of exported files")
     if os.path.exists(arguments.out) and not os.path.isdir(arguments.out):
         raise InputError(f"--out {arguments.out} is a file: name a folder")
+    check_place(arguments.out / DESCRIPTION)
     model = create_model(arguments.model, arguments.checkpoint)
     config = model.config.changed(input_size=arguments.input_size)
     graphs = export_onnx(model.network, config, config.input_size)
     agreement = check(model.network, config, graphs)
-    names = ("encode.onnx", "fuse.onnx", "model.json")
+    names = ("encode.onnx", "fuse.onnx", DESCRIPTION)
     with whole_together(*(arguments.out / name for name in names)) as (encode, fuse, description):
         encode.write_bytes(graphs.encode)
         fuse.write_bytes(graphs.fuse)

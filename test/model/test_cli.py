@@ -138,6 +138,13 @@ def test_a_json_that_cannot_be_written_does_not_cost_the_figures(
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--max-classes", "0"], "at least 1"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c.pth"], "c.pth"),
         (["evaluate", "--dataset", "camvid", "--root", "nowhere"], "is no folder"),
+        (["evaluate", "--dataset", "camvid", "--root", ".", "--json", "street.png/a.json"], "street.png is no folder"),
+        (["benchmark", "--num-classes", "2", "--json", ""], "cannot be written: it is a folder"),
+        (["export", "--out", "street.png/a"], "street.png is no folder"),
+        (
+            ["calibrate", "--dataset", "camvid", "--root", ".", "--out", "street.png/a.safetensors"],
+            "street.png is no folder",
+        ),
         (["evaluate", "--dataset", "cityscapes", "--root", "."], "does not hold Cityscapes in a known layout"),
         (["evaluate", "--dataset", "voc-20", "--root", ".", "--split", "test"], "unknown split 'test'"),
         (["evaluate", "--dataset", "kitti", "--root", "."], "invalid choice"),
