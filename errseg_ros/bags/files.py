@@ -115,6 +115,7 @@ class _WholeFile:
     """A file with all its parts."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._reader = Reader(path)
         self._reader.open()
         self.topics: dict[str, FileTopic] = {}
@@ -130,9 +131,13 @@ class _WholeFile:
         connections = [connection for connection in self._connections if connection.topic in topics]
         if not connections:  # rosbags would give all of them
             return
+        read = 0
         try:
             for connection, time_ns, data in self._reader.messages(connections):
+                read += 1
                 yield connection.topic, time_ns, data
+            if not read and self._path.suffix == ".mcap":  # without message indexes rosbags finds none
+                yield from CutMcap(self._path).messages(topics)
         except Exception as error:  # as above
             self.problem = one_line(error)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import lz4.frame
 import pytest
 import yaml
-from mcap.writer import CompressionType
+from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
 from rosbags.interfaces import Qos
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
@@ -288,6 +288,23 @@ def test_a_missing_file_is_named_whatever_metadata_says_of_it(write_bag: WriteBa
     text = f"relative_file_paths: [drive.mcap, b.mcap]\n  files: {files}"
     (path / "metadata.yaml").write_text(f"rosbag2_bagfile_information:\n  {text}\n")
     assert read(path) == (list(range(200)), ("b.mcap is missing",))
+
+
+@pytest.mark.parametrize("index", [IndexType.ALL, IndexType.CHUNK, IndexType.MESSAGE, IndexType.NONE])
+@pytest.mark.parametrize("chunks", [True, False])
+def test_indexes_of_mcap_may_be_missing(tmp_path: Path, index: IndexType, chunks: bool) -> None:
+    store = make_typestore()
+    with (tmp_path / "drive.mcap").open("wb") as file:
+        writer = McapWriter(file, index_types=index, use_chunking=chunks, compression=CompressionType.NONE)
+        writer.start(profile="ros2", library="")
+        schema = writer.register_schema("std_msgs/msg/String", "ros2msg", b"string data\n")
+        channel = writer.register_channel(TEXTS, "cdr", schema)
+        for number in range(200):
+            text = store.types["std_msgs/msg/String"](content(number))
+            data = bytes(store.serialize_cdr(text, "std_msgs/msg/String"))
+            writer.add_message(channel, number * SECOND // 10, data, number * SECOND // 10)
+        writer.finish()
+    assert read(tmp_path / "drive.mcap") == (list(range(200)), ())
 
 
 def test_log_beside_a_database_is_named(write_bag: WriteBag) -> None:
