@@ -11,7 +11,7 @@ from errseg_ros.bags import BagReader
 SECOND = 1_000_000_000
 """In nanoseconds."""
 
-DISORDER_NS = SECOND // 2
+JUMP_NS = SECOND
 """Stamps may run back by so much in the order of recording; by more, time has jumped."""
 
 _CDR_HEADER = 4
@@ -59,7 +59,7 @@ class DriveTime:
         by_recording = recorded_ns - self.first_recorded_ns
         if stamp_ns == 0:
             return by_recording
-        if self.origin_ns is None or stamp_ns < self.newest_ns - 2 * DISORDER_NS:
+        if self.origin_ns is None or stamp_ns < self.newest_ns - JUMP_NS:
             self.origin_ns, self.newest_ns = stamp_ns - by_recording, stamp_ns
         self.newest_ns = max(self.newest_ns, stamp_ns)
         return stamp_ns - self.origin_ns

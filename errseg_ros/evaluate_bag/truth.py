@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,41 @@ from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
 from errseg_ros.evaluate_bag.labels import LabelKey
 from errseg_ros.evaluate_bag.problems import Problems
-from errseg_ros.evaluate_bag.stamps import DISORDER_NS, stamp_or_zero
+from errseg_ros.evaluate_bag.stamps import JUMP_NS, stamp_or_zero
 
-_KEPT = 64
-"""Labels that were gone past and may still be asked for, as stamps run back a little."""
+_KEPT_BYTES = 1 << 26
+"""Of labels that were gone past and may still be asked for, as stamps run back a little."""
+
+_CLEARLY = 3
+"""A label of another pass is told from an image's own where it was recorded so many times further away."""
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """The labels between two jumps back of the stamps, in the order of their stamps."""
+
+    stamps: NDArray[np.int64]
+    times: NDArray[np.int64]
+    """Of their recording."""
+    numbers: NDArray[np.int64]
+    """Of their messages in the topic."""
+
+    def nearest(self, stamp_ns: int, recorded_ns: int) -> _Found:
+        """The label with the nearest stamp, of two as near the earlier."""
+        after = min(int(np.searchsorted(self.stamps, stamp_ns)), len(self.stamps) - 1)
+        place = min(max(after - 1, 0), after, key=lambda place: abs(int(self.stamps[place]) - stamp_ns))
+        return _Found(
+            int(self.numbers[place]), abs(int(self.stamps[place]) - stamp_ns), abs(int(self.times[place]) - recorded_ns)
+        )
+
+
+@dataclass(frozen=True)
+class _Found:
+    number: int
+    distance_ns: int
+    """Between the stamps of label and image."""
+    apart_ns: int
+    """Between their times of recording."""
 
 
 class TruthMatcher:
@@ -28,42 +60,37 @@ class TruthMatcher:
         self._reader = reader
         self._topic = topic
         self._tolerance_ns = tolerance_ns
-        stamps, times, numbers = [], [], []
-        for number, recorded in enumerate(reader.messages([topic])):
-            times.append(recorded.time_ns)
-            numbers.append(number)
-            stamps.append(stamp_or_zero(recorded.data))
-        if not any(stamps):
-            stamps = times
-        table = np.array([stamps, times, numbers, _passes(stamps)], np.int64)
-        table = table[:, table[0] != 0]
-        self._stamps, self._times, self._numbers, self._passes = table[:, np.argsort(table[0], kind="stable")]
+        rows = [(stamp_or_zero(recorded.data), recorded.time_ns) for recorded in reader.messages([topic])]
+        stamps, times = np.array(rows, np.int64).reshape(-1, 2).T
+        self._passes = _passes(stamps if stamps.any() else times, times)
         self._start()
         self.nearest_ns: int | None = None
         """How far the nearest label was from an image that has none within the tolerance."""
 
     def find(self, stamp_ns: int, recorded_ns: int) -> BagMessage | None:
-        """The label of the image with this stamp, of two as near the earlier; None without one.
+        """The label of the image with this stamp; None without one.
 
         Where stamps come more than once, as in a drive that was played again, it is of the pass in which it was
-        recorded nearest to the image.
+        recorded nearest to the image, and there is none where that is not clear.
         """
-        first, end = np.searchsorted(self._stamps, (stamp_ns - self._tolerance_ns, stamp_ns + self._tolerance_ns + 1))
-        if first == end:
-            around = self._stamps[max(first - 1, 0) : first + 1]
-            if around.size:
-                distance = int(np.abs(around - stamp_ns).min())
-                self.nearest_ns = distance if self.nearest_ns is None else min(self.nearest_ns, distance)
+        nearest = [one.nearest(stamp_ns, recorded_ns) for one in self._passes]
+        within = [found for found in nearest if found.distance_ns <= self._tolerance_ns]
+        if not within:
+            distances = (found.distance_ns for found in nearest)
+            self.nearest_ns = min((d for d in (self.nearest_ns, *distances) if d is not None), default=None)
             return None
-        nearest: dict[int, int] = {}
-        for place in sorted(range(first, end), key=lambda place: abs(int(self._stamps[place]) - stamp_ns)):
-            nearest.setdefault(int(self._passes[place]), place)
-        chosen = min(nearest.values(), key=lambda place: abs(int(self._times[place]) - recorded_ns))
-        return self._message(int(self._numbers[chosen]))
+        best = min(within, key=lambda found: found.apart_ns)
+        for other in nearest:
+            if other in within and other is not best and other.apart_ns < _CLEARLY * best.apart_ns:
+                return None
+            if other not in within and _CLEARLY * other.apart_ns + JUMP_NS < best.apart_ns:
+                return None
+        return self._message(best.number)
 
     def _start(self) -> None:
         self._ahead: Iterator[tuple[int, BagMessage]] = enumerate(self._reader.messages([self._topic]))
-        self._kept: deque[tuple[int, BagMessage]] = deque(maxlen=_KEPT)
+        self._kept: deque[tuple[int, BagMessage]] = deque()
+        self._kept_bytes = 0
 
     def _message(self, number: int) -> BagMessage | None:
         if self._kept and number < self._kept[0][0]:  # an earlier pass is asked for again
@@ -73,18 +100,26 @@ class TruthMatcher:
             if entry is None:
                 return None
             self._kept.append(entry)
+            self._kept_bytes += len(entry[1].data)
+            while len(self._kept) > 1 and self._kept_bytes > _KEPT_BYTES:
+                self._kept_bytes -= len(self._kept.popleft()[1].data)
         return next(message for place, message in self._kept if place == number)
 
 
-def _passes(stamps: list[int]) -> list[int]:
-    """In which pass each stamp is, in the order of recording: one that jumps back begins the next."""
-    passes, newest = [0] * len(stamps), 0
-    for place, stamp in enumerate(stamps):
-        before = passes[place - 1] if place else 0
-        jumped = 0 < stamp < newest - 2 * DISORDER_NS
-        passes[place] = before + jumped
-        newest = stamp if jumped else max(newest, stamp)
-    return passes
+def _passes(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> list[_Pass]:
+    """A label that jumps back begins the next pass; those without a stamp are in none."""
+    passes: list[list[int]] = []
+    newest = 0
+    for number, stamp in enumerate(stamps.tolist()):
+        if stamp == 0:
+            continue
+        if not passes or stamp < newest - JUMP_NS:
+            passes.append([])
+            newest = stamp
+        passes[-1].append(number)
+        newest = max(newest, stamp)
+    ordered = [np.array(sorted(one, key=lambda number: int(stamps[number])), np.int64) for one in passes]
+    return [_Pass(stamps[numbers], times[numbers], numbers) for numbers in ordered]
 
 
 class Truths:

@@ -66,7 +66,7 @@ LATE = [(stamp, round(time + 0.3, 3)) for stamp, time in THREE]
     ],
 )
 def test_a_drive_that_is_played_again_has_the_labels_of_its_own_pass(
-    ros: Any, labels: list[tuple[float, float]], expected: list[tuple[float, float]]
+    ros: Any, labels: list[tuple[float, float]], expected: list[tuple[float, float] | None]
 ) -> None:
     assert found(ros, labels, THREE, 0.001) == expected
 
@@ -74,6 +74,18 @@ def test_a_drive_that_is_played_again_has_the_labels_of_its_own_pass(
 def test_in_another_pass_the_nearest_stamp_does_not_count(ros: Any) -> None:
     labels = [(0.0, 0.0), (2.0, 2.0), (0.02, 3.0), (2.02, 5.0)]
     assert found(ros, labels, [(2.0, 2.0), (0.0, 3.0), (2.0, 5.0)], 0.1) == [labels[1], labels[2], labels[3]]
+
+
+def test_a_pass_whose_labels_lie_beside_its_images_has_none_of_another(ros: Any) -> None:
+    """A simulator was reset, and its labels came in another phase then."""
+    labels = [(n + 0.5, n + 0.5) for n in range(5)] + [(float(n), 10.0 + n) for n in range(5)]
+    assert found(ros, labels, [(2.5, 2.5), (2.5, 12.5), (2.0, 12.0)], 0.05) == [labels[2], None, labels[7]]
+
+
+def test_a_label_from_the_future_takes_none_from_the_images_beside_it(ros: Any) -> None:
+    labels = [(n / 10 if n != 20 else 9000.0, round(n / 10 + 0.3, 3)) for n in range(40)]
+    images = [(n / 10, n / 10) for n in range(40)]
+    assert found(ros, labels, images, 0.001) == [None if n == 20 else labels[n] for n in range(40)]
 
 
 def test_one_label_without_a_stamp_is_none_of_any_image_and_loses_no_other(ros: Any) -> None:
@@ -104,13 +116,18 @@ def test_distance_of_the_nearest_label_is_told(ros: Any) -> None:
     assert matcher.nearest_ns == SECOND // 2
 
 
-def test_few_labels_are_kept_however_many_there_are(ros: Any) -> None:
+def test_few_labels_are_kept_however_many_there_are(ros: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("errseg_ros.evaluate_bag.truth._KEPT_BYTES", 1000)  # some fifteen labels
     messages = [("/labels", ros.start + n * SECOND // 10, label(ros, ros.start + n * SECOND // 10)) for n in range(500)]
     with BagReader(ros.bag(messages)) as reader:
+        opened = []
+        of_reader = reader.messages
+        monkeypatch.setattr(reader, "messages", lambda topics: opened.append(topics) or of_reader(topics))
         matcher = TruthMatcher(reader, "/labels", 1000)
-        for number in range(0, 500, 5):
+        for number in (n + back for n in range(10, 500, 5) for back in (0, -5)):  # stamps run back a little
             stamp = ros.start + number * SECOND // 10
             assert matcher.find(stamp, stamp) is not None
-            assert len(matcher._kept) <= 64
+            assert 2 < len(matcher._kept) < 30
         assert matcher.find(ros.start + 1000 * SECOND, ros.start) is None  # a stamp from the future
+        assert len(opened) == 2  # for the stamps, and once for the labels
         assert matcher.find(ros.start, ros.start) is not None  # and one from long ago
