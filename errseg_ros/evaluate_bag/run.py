@@ -19,7 +19,7 @@ from errseg_ros.evaluate_bag.plan import BagPlan, prepare
 from errseg_ros.evaluate_bag.results import Evaluation
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import FrameSink
-from errseg_ros.evaluate_bag.state import State
+from errseg_ros.evaluate_bag.state import State, with_kept_words
 
 SAVE_SECONDS = 20.0
 """A process that is killed loses the work of so many seconds."""
@@ -82,7 +82,7 @@ def evaluate_bags(
     computed until then can be resumed.
     """
     started = time.perf_counter()
-    plans, settings = prepare(paths, settings)
+    plans, settings = prepare(paths, with_kept_words(settings, out) if resume else settings)
     job = Job(plans, settings, out, make_sink)
     state = _open_state(job, resume)
     try:
@@ -170,6 +170,7 @@ def conclude(parts: Sequence[BagEvaluation], job: Job, state: State, seconds: fl
     if not any(len(part.rows) for part in parts):
         problems = "; ".join(line for part in parts for line in part.summary.problems)
         reason = "interrupted before the first image" if interrupted else "no image could be evaluated"
-        state.remove()
+        if not state.left_out:
+            state.remove()
         raise InputError(f"{reason}, so there is nothing to report{f': {problems}' if problems else ''}")
     return merge(parts, job.settings, seconds, interrupted, state.side_by_side)

@@ -17,6 +17,10 @@ DEFAULT_TOLERANCE_SECONDS = 0.001
 """A label has its image's stamp; a millisecond more allows for tools that round."""
 
 
+PERIODS = "--vocabulary and --vocabulary-at"
+"""Name of the vocabularies among the described settings."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A second model, vocabulary or both, that the masks are compared with."""
@@ -69,7 +73,7 @@ class Settings:
             else [[str(key.classes[place]), value] for value, place in key.values],
             "--tolerance": self.tolerance_seconds,
             "--stride": self.stride,
-            "--vocabulary and --vocabulary-at": [[p.since, p.vocabulary.to_strings()] for p in self.periods],
+            PERIODS: [[p.since, p.vocabulary.to_strings()] for p in self.periods],
             "--confidence-threshold": self.confidence_threshold,
             **_describe(self.model, ""),
         }

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
 from errseg_model.files import shown, whole, write_json
+from errseg_model.vocabulary import Vocabulary, VocabularyError
 from errseg_ros.evaluate_bag.evaluator import Kept, Progress, start
 from errseg_ros.evaluate_bag.exhibits import Candidate, Pictures, Shelf
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.problems import Problems
+from errseg_ros.evaluate_bag.results import VocabularyPeriod
 from errseg_ros.evaluate_bag.rows import Rows
-from errseg_ros.evaluate_bag.settings import Settings
+from errseg_ros.evaluate_bag.settings import PERIODS, Settings
 from errseg_ros.evaluate_bag.stamps import DriveTime
 
 FOLDER = ".evaluate_bag"
@@ -88,6 +90,11 @@ class State:
         self._check_bags(bags)
         self._bags = bags | self._bags
 
+    @property
+    def left_out(self) -> bool:
+        """Whether bags of earlier runs are not among those of this one."""
+        return len(self._bags) > len({plan.path.absolute() for plan in self._plans})
+
     def load(self, place: int) -> Progress:
         """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
         path = self._path(place)
@@ -144,6 +151,19 @@ class State:
     def _described_settings(self) -> dict[str, Any]:
         """As they are read back."""
         return json.loads(json.dumps(self._settings.describe()))  # type: ignore[no-any-return]
+
+
+def with_kept_words(settings: Settings, out: Path) -> Settings:
+    """Settings without a first vocabulary have that of the unfinished evaluation, which other bags may have given."""
+    if settings.periods and settings.periods[0].since <= 0:
+        return settings
+    try:
+        found = json.loads((out / FOLDER / _SETTINGS).read_text(encoding="utf-8"))
+        since, entries = found["settings"][PERIODS][0]
+        first = VocabularyPeriod(float(since), Vocabulary.parse(entries))
+    except (OSError, ValueError, LookupError, TypeError, VocabularyError):  # told by `check`
+        return settings
+    return replace(settings, periods=(first, *settings.periods))
 
 
 def _digests(plans: Sequence[BagPlan]) -> tuple[str, ...]:

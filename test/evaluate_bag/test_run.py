@@ -127,6 +127,38 @@ def test_a_resumed_run_that_fails_before_it_has_read_the_state_keeps_what_is_don
     assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
 
 
+def test_a_resumed_run_of_other_bags_without_an_image_keeps_those_that_were_left_out(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        evaluate(bags, settings, tmp_path / "out")
+    with Interrupt() as interrupt:
+        interrupt.signal = signal.SIGINT
+        with pytest.raises(InputError, match="interrupted before the first image"):
+            evaluate_bags(bags[1:], settings, tmp_path / "out", True, interrupt)
+    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+
+
+def test_words_of_a_bag_that_is_left_out_stay(
+    ros: Any, tmp_path: Path, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --vocabulary they are those of all bags' labels."""
+    picture = np.zeros((6, 8), np.uint8)
+    bags = [
+        ros.drive([(n / 10, picture, picture) for n in range(5)], names, name=name)
+        for name, names in (("a", {0: "sky", 1: "road"}), ("b", {0: "sky", 1: "road", 2: "tree"}), ("c", {0: "car"}))
+    ]
+    settings = make_settings(image_topic="/camera/image", label_topic="/camera/labels")
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        evaluate(bags[:2], settings, tmp_path / "out")
+    whole = evaluate([bags[2], bags[0]], settings, tmp_path / "out", resume=True)
+    assert whole.vocabularies[0].vocabulary.names == ("sky", "road", "tree")
+    assert len(whole.frames) == 10
+    assert whole.truth is not None and whole.truth.missing_in_vocabulary == ("car",)
+
+
 def test_interrupt_before_the_first_image_leaves_nothing(bags: list[Path], settings: Any, tmp_path: Path) -> None:
     with Interrupt() as interrupt:
         interrupt.signal = signal.SIGINT
