@@ -233,8 +233,8 @@ def _in_short(evaluation: Evaluation, out: Path) -> str:
         parts.append(f"mIoU {confusion.miou() * 100:.2f}, pixel accuracy {confusion.pixel_accuracy() * 100:.2f}")
     if evaluation.live is not None:
         parts.append(f"{evaluation.live.answered} of {evaluation.live.published} published images answered")
-    if evaluation.rate_seconds:
-        parts.append(f"{len(evaluation.frames) / evaluation.rate_seconds:.2f} images a second")
+    if evaluation.frames_per_second is not None:
+        parts.append(f"{evaluation.frames_per_second:.2f} images a second")
     problems = [f"{bag.name}: {problem}" for bag in evaluation.bags for problem in bag.problems]
     return "\n".join([*problems, f"{', '.join(parts)}; see {shown(out / 'report.html')}"])
 

@@ -67,7 +67,8 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
         rows = [places[entry.key] for entry in part.classes]
         confusion.counts[np.ix_(rows, [*rows, len(classes)])] += part.confusion.counts
     meant = [match_classes(period.vocabulary, classes) for period in settings.periods]
-    known = {int(place) for places in meant for place in places}
+    in_force = sorted({int(number) for part in parts for number in part.rows.column("vocabulary")}) or [0]
+    lacking = [[number for number in in_force if place not in meant[number]] for place in range(len(classes))]
     surplus = {
         entry.name: None
         for period, places in zip(settings.periods, meant, strict=True)
@@ -77,7 +78,14 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
     return Truth(
         classes=tuple(entry.name for entry in classes),
         confusion=confusion,
-        missing_in_vocabulary=tuple(e.name for place, e in enumerate(classes) if place not in known),
+        missing_in_vocabulary=tuple(
+            entry.name for entry, numbers in zip(classes, lacking, strict=True) if numbers == in_force
+        ),
+        missing_for_a_time={
+            entry.name: tuple(number + 1 for number in numbers)
+            for entry, numbers in zip(classes, lacking, strict=True)
+            if numbers and numbers != in_force
+        },
         missing_in_labels=tuple(surplus),
         tolerance_seconds=settings.tolerance_seconds,
     )

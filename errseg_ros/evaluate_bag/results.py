@@ -99,6 +99,8 @@ class Truth:
     confusion: ConfusionMatrix
     missing_in_vocabulary: tuple[str, ...]
     """Classes of the labels that no vocabulary has; their pixels count as wrong."""
+    missing_for_a_time: Mapping[str, tuple[int, ...]]
+    """By name classes of the labels that some vocabularies lack, and the numbers of these, from 1."""
     missing_in_labels: tuple[str, ...]
     """Classes of the vocabularies that the labels lack."""
     tolerance_seconds: float
@@ -152,8 +154,11 @@ class Evaluation:
     """Other things the reader must know, a sentence each."""
 
     @property
-    def rate_seconds(self) -> float:
-        """What frames a second are measured by: the time played, and without a node that of the work itself."""
+    def frames_per_second(self) -> float | None:
+        """Masks that a node sent by the time played; without one frames by the time of the work itself."""
         if self.live is not None:
-            return self.live.seconds
-        return self.wall_seconds if self.side_by_side else self.loop_seconds or self.wall_seconds
+            frames, seconds = self.live.answered, self.live.seconds
+        else:
+            frames = len(self.frames)
+            seconds = self.wall_seconds if self.side_by_side else self.loop_seconds or self.wall_seconds
+        return frames / seconds if seconds > 0 else None

@@ -60,14 +60,24 @@ def test_a_class_that_is_matched_by_a_synonym_of_its_label_is_not_missing(
     assert truth.missing_in_vocabulary == truth.missing_in_labels == ()
 
 
-def test_class_that_one_of_several_vocabularies_has_is_not_missing(
-    ros: Any, make_settings: MakeSettings, make_models: Any
+@pytest.mark.parametrize(
+    ("last", "missing", "for_a_time"),
+    [(6.0, (), {"sky": (2,), "road": (1,)}), (4.0, ("road",), {})],  # in time for the second vocabulary or not
+)
+def test_class_that_some_vocabularies_in_force_lack_is_missing_for_a_time(
+    ros: Any,
+    make_settings: MakeSettings,
+    make_models: Any,
+    last: float,
+    missing: tuple[str, ...],
+    for_a_time: dict[str, tuple[int, ...]],
 ) -> None:
-    path = ros.drive([(0.0, SKY, SKY)], {0: "sky", 1: "road"})
+    path = ros.drive([(0.0, SKY, SKY), (last, SKY, SKY)], {0: "sky", 1: "road"})
     settings = make_settings("sky; car", (5.0, "street, road"), label_topic="/camera/labels")
     truth = evaluated([path], settings, make_models).truth
     assert truth is not None
-    assert (truth.missing_in_vocabulary, truth.missing_in_labels) == ((), ("car",))
+    assert (truth.missing_in_vocabulary, truth.missing_in_labels) == (missing, ("car",))
+    assert truth.missing_for_a_time == for_a_time
 
 
 def test_without_labels_there_is_no_truth(ros: Any, make_settings: MakeSettings, make_models: Any) -> None:

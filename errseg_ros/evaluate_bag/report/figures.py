@@ -31,7 +31,7 @@ class Figures:
     latency_ms: dict[str, float | None]
     """p50, p90 and p99."""
     frames_per_second: float | None
-    """Frames by `Evaluation.rate_seconds`."""
+    """`Evaluation.frames_per_second`."""
     confidence: float | None
     """Mean over the frames that have labelled pixels."""
     unlabelled: float | None
@@ -45,7 +45,6 @@ class Figures:
         """The figures of an evaluation."""
         frames, truth = evaluation.frames, evaluation.truth
         latencies = [frame.latency_ms for frame in frames]
-        seconds = evaluation.rate_seconds
         iou = None
         if truth is not None:
             values = truth.confusion.iou()
@@ -58,7 +57,7 @@ class Figures:
             pixel_accuracy=_finite(truth.confusion.pixel_accuracy()) if truth else None,
             iou=iou,
             latency_ms={f"p{p}": float(np.percentile(latencies, p)) if latencies else None for p in _PERCENTILES},
-            frames_per_second=len(frames) / seconds if seconds > 0 else None,
+            frames_per_second=evaluation.frames_per_second,
             confidence=mean(frame.confidence for frame in frames if frame.unlabelled < 1),
             unlabelled=mean(frame.unlabelled for frame in frames),
             flicker=mean(frame.flicker for frame in frames),
@@ -86,6 +85,7 @@ class Figures:
             "compared_with": evaluation.compared_with,
             "class_shares": self.class_shares,
             "classes_missing_in_vocabulary": list(truth.missing_in_vocabulary) if truth else None,
+            "classes_missing_for_a_time": {n: list(v) for n, v in truth.missing_for_a_time.items()} if truth else None,
             "classes_missing_in_labels": list(truth.missing_in_labels) if truth else None,
             "label_tolerance_seconds": truth.tolerance_seconds if truth else None,
             "interrupted": evaluation.interrupted,

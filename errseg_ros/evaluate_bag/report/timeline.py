@@ -50,6 +50,12 @@ class Series:
         """Whether there is anything to draw."""
         return not bool(np.isnan(self.mean).all())
 
+    @property
+    def lone(self) -> NDArray[np.bool_]:
+        """(points,) measured, and neither of its neighbours is: no line goes through it."""
+        measured = np.pad(~np.isnan(self.mean), 1)
+        return np.asarray(measured[1:-1] & ~measured[:-2] & ~measured[2:])
+
 
 class Timeline:
     """The time axis of an evaluation: its points, each of one frame or of several that follow each other."""

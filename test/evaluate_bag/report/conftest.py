@@ -101,7 +101,7 @@ def make(
                 labelled=frames if labelled else 0,
             )
         )
-    comparison = Truth(tuple(classes), confusion, (), ("dragon",) if changes_at is not None else (), 0.05)
+    comparison = Truth(tuple(classes), confusion, (), {}, ("dragon",) if changes_at is not None else (), 0.05)
     return Evaluation(
         model="errseg-lite",
         device="cpu",

@@ -20,7 +20,7 @@ def make_truth(pairs: dict[tuple[int, int], int], classes: int) -> Truth:
     confusion = ConfusionMatrix(classes)
     for (label, prediction), pixels in pairs.items():
         confusion.update(np.full(pixels, label), np.full(pixels, prediction))
-    return Truth(tuple(f"class {k}" for k in range(classes)), confusion, (), (), 0.05)
+    return Truth(tuple(f"class {k}" for k in range(classes)), confusion, (), {}, (), 0.05)
 
 
 def test_rows_by_iou_and_classes_without_pixels_last() -> None:

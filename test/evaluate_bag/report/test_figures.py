@@ -50,20 +50,21 @@ def test_latency_and_rate(make_evaluation: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "seconds"),
+    ("times", "rate"),
     [
-        ({"wall_seconds": 12.0, "loop_seconds": 10.0}, 10.0),
-        ({"wall_seconds": 12.0}, 12.0),
-        ({"wall_seconds": 12.0, "loop_seconds": 100.0, "side_by_side": True}, 12.0),
-        ({"wall_seconds": 12.0, "loop_seconds": 10.0, "live": LiveTraffic(9, 8, 1, 4.0)}, 4.0),
+        ({"wall_seconds": 12.0, "loop_seconds": 10.0}, 8 / 10),
+        ({"wall_seconds": 12.0}, 8 / 12),
+        ({"wall_seconds": 12.0, "loop_seconds": 100.0, "side_by_side": True}, 8 / 12),
+        # Some masks came again, as of a bag that is looped, and were not evaluated.
+        ({"wall_seconds": 12.0, "loop_seconds": 10.0, "live": LiveTraffic(25, 24, 1, 4.0)}, 24 / 4),
     ],
 )
 def test_the_rate_is_by_the_time_that_it_took(
-    make_evaluation: Make, tmp_path: Path, times: dict[str, Any], seconds: float
+    make_evaluation: Make, tmp_path: Path, times: dict[str, Any], rate: float
 ) -> None:
     evaluation = dataclasses.replace(make_evaluation(frames=8), **times)
-    assert to_json(evaluation)["frames_per_second"] == pytest.approx(8 / seconds)
-    assert f"{8 / seconds:.2f} images a second" in _in_short(evaluation, tmp_path)
+    assert to_json(evaluation)["frames_per_second"] == pytest.approx(rate)
+    assert f"{rate:.2f} images a second" in _in_short(evaluation, tmp_path)
 
 
 def test_a_mean_is_over_the_frames_that_have_the_figure(make_evaluation: Make) -> None:

@@ -47,6 +47,18 @@ def test_what_was_not_measured_is_no_point(make_evaluation: Make) -> None:
     assert not timeline.series(lambda frame: frame.disagreement).measured
 
 
+def test_a_point_that_no_line_goes_through_is_lone(make_evaluation: Make) -> None:
+    """As where one image in three has a label."""
+    evaluation = make_evaluation(frames=9)
+    frames = tuple(
+        dataclasses.replace(frame, miou=frame.miou if n % 3 == 0 or n == 1 else None)
+        for n, frame in enumerate(evaluation.frames)
+    )
+    series = Timeline(dataclasses.replace(evaluation, frames=frames)).series(lambda frame: frame.miou)
+    assert np.flatnonzero(series.lone).tolist() == [3, 6]
+    assert not Timeline(evaluation).series(lambda frame: frame.miou).lone.any()
+
+
 def test_changes_are_where_the_next_vocabulary_is_first_used(make_evaluation: Make) -> None:
     timeline = Timeline(make_evaluation(bags=("a", "b"), frames=6, changes_at=0.25))
     assert [change.vocabulary for change in timeline.changes] == [1, 1]

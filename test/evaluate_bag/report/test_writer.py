@@ -166,6 +166,16 @@ def test_what_became_of_a_change_is_told(make_evaluation: Make, bags: int, chang
     assert ("Dashed lines" in html) + ("too many bags" in html) + ("as late as" in html) == 1
 
 
+def test_classes_that_some_vocabularies_lack_are_told(make_evaluation: Make) -> None:
+    evaluation = make_evaluation()
+    assert evaluation.truth is not None
+    truth = dataclasses.replace(evaluation.truth, missing_for_a_time={"car": (1, 3), "sky": (2,)})
+    html = re.sub(r"\s+", " ", page(dataclasses.replace(evaluation, truth=truth)))
+    assert "Some vocabularies lack 2 of the labels' classes; while they are in force" in html
+    assert "<bdi>car</bdi> (vocabulary 1, 3), <bdi>sky</bdi> (vocabulary 2)" in html
+    assert "no class is missing" not in html
+
+
 def test_the_share_of_the_model_in_the_time_is_told(make_evaluation: Make, troubled: Evaluation) -> None:
     html = page(dataclasses.replace(make_evaluation(), loop_seconds=2.0, model_seconds=1.9))
     assert re.search(r"Of it in the model, from the first image on</th><td>95\.0\s%", html)
