@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sensor_msgs.msg import Image
 
 from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
@@ -36,7 +38,8 @@ class Replies:
     @classmethod
     def of(cls, times_ms: Sequence[float]) -> Replies:
         """Raises ValueError for fewer than two."""
-        return cls(len(times_ms), statistics.median(times_ms), statistics.quantiles(times_ms, n=10)[-1], max(times_ms))
+        p90 = float(np.percentile(times_ms, 90))
+        return cls(len(times_ms), statistics.median(times_ms), p90, max(times_ms))
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Flow:
     seconds: float
     masks: int
     longest_gap_ms: float
-    """Without a mask, between two of them or at either end."""
+    """Between two masks; also where only a part of it is in that time."""
 
     @property
     def hz(self) -> float:
@@ -55,9 +58,11 @@ class Flow:
 
     @classmethod
     def of(cls, written_ns: Sequence[int], start_ns: int, end_ns: int) -> Flow:
-        """Of the masks that were published from start to end."""
-        inside = [moment for moment in written_ns if start_ns <= moment <= end_ns]
-        gaps = [after - before for before, after in pairwise([start_ns, *inside, end_ns])]
+        """Of the masks that were published after start, up to end; of the others the neighbours count for the gaps."""
+        inside = [moment for moment in written_ns if start_ns < moment <= end_ns]
+        before = max((moment for moment in written_ns if moment <= start_ns), default=start_ns)
+        after = min((moment for moment in written_ns if moment > end_ns), default=end_ns)
+        gaps = [later - earlier for earlier, later in pairwise([before, *inside, after])]
         return cls((end_ns - start_ns) / SECOND, len(inside), max(gaps) / 1e6)
 
 
@@ -117,10 +122,10 @@ def measure_changes(folder: Path, count: int, before_seconds: float, node_parame
 
 
 def _flow(written: list[int], wait: Callable[[], None]) -> Flow:
-    """Of the time from the last mask before `wait` to the last one in it."""
-    start = len(written) - 1
+    """While `wait` waits."""
+    start_ns = time.time_ns()
     wait()
-    return Flow.of(written, written[start], written[-1])
+    return Flow.of(written, start_ns, time.time_ns())
 
 
 def _replies(client: Client, count: int) -> Replies:

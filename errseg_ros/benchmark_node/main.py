@@ -30,7 +30,7 @@ _BEFORE_SECONDS = 20.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print. Returns 0, 1 when the node failed or a mask was wrong, 2 for wrong input."""
+    """Measure and print. Returns 0, 2 for wrong input, 1 when the node failed, a mask was wrong or none came."""
     options = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    return 1 if report.soak is not None and (report.soak.faults or report.soak.refused) else 0
+    return 1 if report.soak is not None and report.soak.failed else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -98,9 +98,11 @@ def _soak_lines(soak: Soak) -> list[str]:
     lines = [
         f"soak of {soak.seconds:.0f} s, {len(soak.masks)} cameras, 1280 x 720 rgb8, a change of words a second",
         _row("images published", f"{soak.published.hz:.1f} a second for each camera"),
-        _row("masks checked", ", ".join(f"{camera} {count}" for camera, count in soak.masks.items())),
+        _row("masks checked", ", ".join(f"{camera} {count}" for camera, count in soak.masks.items()), "of each"),
+        _row("masks without confidence or scores", str(soak.incomplete), "some on their way at the end"),
         _row("wrong labels, late changes, unstable ids", str(len(soak.faults)), "0"),
         _row("changes accepted, refused", f"{soak.changes}, {len(soak.refused)}"),
+        _row("changes that no mask followed", str(soak.unfollowed), "some at the end"),
     ]
     if soak.reply_ms:
         lines.append(

@@ -30,6 +30,7 @@ from errseg_ros.benchmark_node.judging import (
     WRONG_LABEL,
     Answer,
     Change,
+    Fault,
     Labels,
     Sample,
     Words,
@@ -40,8 +41,10 @@ from errseg_ros.benchmark_node.judging import (
 from errseg_ros.benchmark_node.main import main
 from errseg_ros.benchmark_node.overhead import STAGES, Overhead
 from errseg_ros.benchmark_node.probe import read_marks
+from errseg_ros.benchmark_node.report import Report
 from errseg_ros.benchmark_node.resources import sample
-from errseg_ros.benchmark_node.traffic import SerializedImage
+from errseg_ros.benchmark_node.soak import Soak
+from errseg_ros.benchmark_node.traffic import Published, SerializedImage
 from errseg_ros.benchmark_node.words import KNOWN, NEW
 from errseg_ros.demo.node_process import NodeProcess
 from errseg_ros.image_messages import image_message
@@ -115,14 +118,23 @@ def test_a_steady_leak_has_a_trend() -> None:
 
 
 def test_a_gap_without_masks_is_found_at_the_ends_too() -> None:
-    flow = Flow.of([1_000_000_000, 1_100_000_000, 1_250_000_000, 9_000_000_000], 1_050_000_000, 1_850_000_000)
+    moments = [1_000_000_000, 1_100_000_000, 1_250_000_000]
+    flow = Flow.of(moments, 1_050_000_000, 1_850_000_000)
     assert (flow.masks, flow.longest_gap_ms, flow.hz) == (2, 600.0, 2.5)
+    assert Flow.of([], 1_000_000_000, 3_000_000_000) == Flow(2.0, 0, 2000.0)
+
+
+def test_a_gap_over_the_end_of_a_time_is_whole_in_both() -> None:
+    moments = [1_000_000_000, 2_600_000_000]  # the reply comes at 1.4 s
+    for start, end in ((900_000_000, 1_400_000_000), (1_400_000_000, 3_000_000_000)):
+        assert Flow.of(moments, start, end).longest_gap_ms == 1600.0
 
 
 def test_replies_are_summed_up() -> None:
     replies = Replies.of([float(ms) for ms in range(1, 12)])
     assert (replies.count, replies.median_ms, replies.worst_ms) == (11, 6.0, 11.0)
-    assert 9 <= replies.p90_ms <= 11
+    assert replies.p90_ms == 10.0
+    assert Replies.of([1.0, 2.0]).p90_ms <= 2.0
 
 
 def test_the_overhead_is_all_but_the_model() -> None:
@@ -211,6 +223,37 @@ def test_all_parts_run_over_the_real_middleware(ros_environment: dict[str, str],
     soak = figures["soak"]
     assert len(soak["masks"]) == 4 and min(soak["masks"].values()) > 0
     assert soak["changes"] > 1 and soak["delays_ms"] and not soak["refused"]
+    assert soak["unfollowed"] == soak["changes"] - len(soak["delays_ms"]) < soak["changes"]
+    assert soak["incomplete"] <= 8
+
+
+@pytest.mark.parametrize(
+    ("change", "failed"),
+    [
+        ({}, False),
+        ({"masks": {"front": 3, "rear": 0}}, True),
+        ({"refused": ["why"]}, True),
+        ({"faults": [Fault(UNSTABLE_ID, "which")]}, True),
+    ],
+)
+def test_a_soak_in_which_a_camera_got_no_mask_has_failed(change: dict[str, Any], failed: bool) -> None:
+    soak = Soak(
+        seconds=8.0,
+        published=Published(240, 30.0),
+        masks={"front": 3, "rear": 2},
+        changes=7,
+        refused=[],
+        delays_ms=[5.0],
+        unfollowed=6,
+        incomplete=0,
+        reply_ms=[1.0],
+        faults=[],
+        growth=growth(samples([100.0] * 8)),
+        samples=[],
+    )
+    soak = replace(soak, **change)
+    assert soak.failed is failed
+    assert re.search(r"changes that no mask followed +6 ", Report({}, soak=soak).to_text())
 
 
 def test_a_line_that_the_node_is_still_writing_is_left_for_the_next_time(tmp_path: Path) -> None:
