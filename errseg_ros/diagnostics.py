@@ -105,6 +105,12 @@ class CameraMonitor:
         self._last_report = clock()
         self._last_received: float | None = None
         self._unanswered_since: float | None = None
+        self._failing_since = 0.0  # the first of the faults
+
+    @property
+    def _waiting(self) -> int:
+        """Images that wait or are in work."""
+        return self._received - self._answered - sum(self._dropped.values())
 
     def receive(self) -> None:
         """An image has come."""
@@ -119,7 +125,9 @@ class CameraMonitor:
         """An image gets no answer."""
         with self._lock:
             self._dropped[reason] += 1
-            self._faults += reason is not Drop.REPLACED
+            if reason is not Drop.REPLACED:
+                self._failing_since = self._failing_since if self._faults else self._clock()
+                self._faults += 1
 
     def answer(self, stages: Mapping[str, float], latency: float) -> None:
         """An image was answered.
@@ -131,8 +139,7 @@ class CameraMonitor:
         with self._lock:
             self._answered += 1
             self._window.answered += 1
-            waiting = self._received - self._answered - sum(self._dropped.values())
-            self._unanswered_since = self._clock() if waiting > 0 else None
+            self._unanswered_since = self._clock() if self._waiting > 0 else None
             self._faults = 0
             self._window.latency.add(latency)
             for name, seconds in stages.items():
@@ -147,8 +154,11 @@ class CameraMonitor:
                 self._measured = window
             elapsed, self._last_report = max(now - self._last_report, 1e-3), now
             if self._last_received is not None and now - self._last_received > thresholds.stale_seconds:
-                self._unanswered_since = None  # what came before the silence is not to be answered any more
-                self._measured = _Window()
+                # In silence nothing waits for an answer, unless it is in work, and nothing is late.
+                if self._waiting <= 0:
+                    self._unanswered_since = None
+                if not window.answered:
+                    self._measured = _Window()
             values = {
                 "rate in (Hz)": f"{window.received / elapsed:.1f}",
                 "rate out (Hz)": f"{window.answered / elapsed:.1f}",
@@ -175,6 +185,8 @@ class CameraMonitor:
             findings.append((WARN, f"no image for {silent:.1f} s"))
         elif unanswered > thresholds.stale_seconds:
             findings.append((ERROR if self._faults else WARN, f"no image answered for {unanswered:.1f} s"))
+        if self._faults > 1 and now - self._failing_since > thresholds.stale_seconds:
+            findings.append((ERROR, f"images fail for {now - self._failing_since:.1f} s"))
         if self._faults:
             findings.append((WARN, f"{self._faults} undecodable or failed since the last answer"))
         if self._measured.answered:

@@ -154,6 +154,29 @@ def test_silence_before_an_image_is_no_wait_for_its_answer(
     assert "no image answered for 3.4 s" in bench.after(0).message
 
 
+def test_a_camera_slower_than_stale_seconds_is_judged_by_what_becomes_of_its_images(bench: Bench) -> None:
+    bench.image(latency=2.5)
+    for _ in range(3):
+        assert bench.after(4).level == ERROR  # of an answer in this very report
+        assert bench.after(0.5).message == "no image for 4.5 s"
+        bench.image(latency=2.5)
+    bench.monitor.receive()  # in work for long
+    bench.after(4)
+    bench.monitor.receive()
+    assert bench.after(0.1).message == "no image answered for 4.1 s; latency 2500 ms"
+
+
+def test_images_that_fail_are_an_error_however_rare_they_are(bench: Bench) -> None:
+    bench.image()
+    levels = []
+    for _ in range(3):
+        bench.drop(Drop.FAILED)
+        levels.append(bench.after(4).level)
+    assert levels == [WARN, ERROR, ERROR]
+    bench.image()
+    assert bench.after(1).level == OK
+
+
 def test_a_report_becomes_a_status(bench: Bench) -> None:
     status = bench.after(1).status("errseg: front", "cuda:0")
     assert (status.name, status.hardware_id, status.message) == ("errseg: front", "cuda:0", "no image yet")
