@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import List  # noqa: UP035 (launch_ros compares with typing's own)
 
@@ -66,7 +68,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     def argument(name: str) -> str:
         return LaunchConfiguration(name).perform(context).strip()
 
-    cameras = _list(argument("cameras"))
+    cameras, namespace = _list(argument("cameras")), argument("namespace")
     log_level = argument("log_level")
     return [
         *_fast_dds_profile(),
@@ -74,7 +76,7 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             package="errseg_ros",
             executable="errseg_node",
             name="errseg",
-            namespace=argument("namespace") or None,
+            namespace=namespace or None,
             parameters=[
                 argument("params_file"),
                 *_overrides(
@@ -83,7 +85,9 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                     {name: argument(name) for name in BOOLEAN_PARAMETERS},
                 ),
             ],
-            remappings=_remappings(cameras or _cameras_of(argument("params_file")), _list(argument("image"))),
+            remappings=_remappings(
+                cameras or _cameras_of(argument("params_file"), namespace), _list(argument("image"))
+            ),
             ros_arguments=["--log-level", log_level] if log_level else [],
             output="screen",
             emulate_tty=True,
@@ -105,14 +109,29 @@ def _overrides(
     return [given] if given else []
 
 
-def _cameras_of(params_file: str) -> list[str]:
-    """The cameras that a parameter file names, or else the default: what is wrong with it the node will say."""
+def _cameras_of(params_file: str, namespace: str) -> list[str]:
+    """The cameras that a parameter file names for the node, or else the default: what is wrong the node will say."""
     try:
         content = yaml.safe_load(Path(params_file).read_text(encoding="utf-8"))
-        nodes = [content[name]["ros__parameters"] for name in content]
-        return [str(camera) for node in nodes for camera in node.get("cameras", ())] or ["camera"]
-    except (OSError, ValueError, yaml.YAMLError, AttributeError, KeyError, TypeError):
-        return ["camera"]
+    except (OSError, ValueError, yaml.YAMLError):
+        content = None
+    node = "/".join(["", *namespace.split("/"), "errseg"]).replace("//", "/")
+    named = [
+        parameters["cameras"]
+        for name, parameters in _parameters(content, "")
+        if re.fullmatch(re.escape(name).replace(r"\*\*", ".*").replace(r"\*", "[^/]*"), node)
+        and isinstance(parameters.get("cameras"), list)
+    ]
+    return [str(camera) for camera in named[-1]] if named else ["camera"]  # the last one counts
+
+
+def _parameters(content: object, name: str) -> Iterator[tuple[str, dict[str, object]]]:
+    """Name and parameters of every node in (a part of) a parameter file; namespaces may be nested."""
+    for key, value in content.items() if isinstance(content, dict) else ():
+        if key != "ros__parameters":
+            yield from _parameters(value, f"{name}/{str(key).strip('/')}")
+        elif isinstance(value, dict):
+            yield name, value
 
 
 def _remappings(cameras: list[str], images: list[str]) -> list[tuple[str, str]]:

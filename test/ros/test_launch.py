@@ -191,24 +191,39 @@ def test_images_are_remapped_in_the_order_of_the_cameras(
     assert launch.run(**given)[0].remappings == remappings
 
 
+ANY = "/**: {ros__parameters: {cameras: [left, right]}}\n"
+
+
 @pytest.mark.parametrize(
-    ("file", "cameras"),
+    ("file", "namespace", "cameras"),
     [
-        ("/**:\n  ros__parameters:\n    cameras: [left, right]\n", ["left", "right"]),
-        ("/errseg:\n  ros__parameters: {cameras: [rear]}\n", ["rear"]),
-        ("/**:\n  ros__parameters: {model: errseg-lite}\n", ["camera"]),
-        ("[", ["camera"]),  # which the node refuses
-        ("words", ["camera"]),
-        (None, ["camera"]),
+        (ANY, "", ["left", "right"]),
+        ("/errseg: {ros__parameters: {cameras: [rear]}}\n", "", ["rear"]),
+        (
+            "errseg: {ros__parameters: {cameras: [rear]}}\nrecorder: {ros__parameters: {cameras: [a, b]}}\n",
+            "",
+            ["rear"],
+        ),
+        (f"{ANY}errseg: {{ros__parameters: {{cameras: [rear]}}}}\n", "", ["rear"]),  # overrides, does not add
+        (f"{ANY}lidar: {{driver: {{ros__parameters: }}}}\n", "", ["left", "right"]),
+        ("car: {errseg: {ros__parameters: {cameras: [rear]}}}\n", "car", ["rear"]),
+        ("/car/errseg: {ros__parameters: {cameras: [rear]}}\n", "/car", ["rear"]),
+        ("/*/errseg: {ros__parameters: {cameras: [rear]}}\n", "/car", ["rear"]),
+        ("car: {errseg: {ros__parameters: {cameras: [rear]}}}\n", "", ["camera"]),
+        ("/**:\n  ros__parameters: {model: errseg-lite}\n", "", ["camera"]),
+        ("/**:\n  ros__parameters: {cameras: left}\n", "", ["camera"]),  # which the node refuses, as the next ones
+        ("[", "", ["camera"]),
+        ("words", "", ["camera"]),
+        (None, "", ["camera"]),
     ],
 )
 def test_images_are_those_of_the_cameras_that_the_parameter_file_names(
-    launch: Launch, tmp_path: Path, file: str | None, cameras: list[str]
+    launch: Launch, tmp_path: Path, file: str | None, namespace: str, cameras: list[str]
 ) -> None:
     if file is not None:
         (tmp_path / "own.yaml").write_text(file)
     topics = [f"/image_of_{camera}" for camera in cameras]
-    node, _ = launch.run(params_file=str(tmp_path / "own.yaml"), image=",".join(topics))
+    node, _ = launch.run(params_file=str(tmp_path / "own.yaml"), image=",".join(topics), namespace=namespace)
     raw = node.remappings[::2]
     assert raw == [(f"{camera}/image", topic) for camera, topic in zip(cameras, topics, strict=True)]
 
