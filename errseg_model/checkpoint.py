@@ -139,7 +139,7 @@ def _check_fit(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str,
 
 
 def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
-    broken = [name for name, tensor in weights.items() if not tensor.isfinite().all()]
+    broken = [name for name, tensor in weights.items() if not tensor.float().isfinite().all()]
     if broken:
         raise CheckpointError(
             f"checkpoint {path} holds numbers that are not finite in {len(broken)} of {len(weights)} parameters "

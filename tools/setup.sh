@@ -52,9 +52,14 @@ pip() {
 
 # Of what pip says, print which large files it fetches, and when it installs.
 show_large_downloads() {
-    awk '/^ *Downloading .*[0-9][0-9][0-9](\.[0-9]+)? MB/ || /^ *Downloading .* GB/ { print "      " $2, $3, $4 }
-        /^Installing collected packages/ { print "      installing" }
-        { fflush() }'
+    local line  # not by awk: mawk fills its buffer before it looks at a line
+    while IFS= read -r line; do
+        if [[ $line =~ ^\ *Downloading\ (.*([0-9]{3}(\.[0-9]+)?\ MB|\ GB).*)$ ]]; then
+            printf '      %s\n' "${BASH_REMATCH[1]}"
+        elif [[ $line == "Installing collected packages"* ]]; then
+            printf '      installing\n'
+        fi
+    done
 }
 
 [[ $(uname -sm) == "Linux x86_64" ]] ||
@@ -62,9 +67,9 @@ show_large_downloads() {
         "Use a ROS 2 distribution here; README.md says how."
 
 python=$(find_python) ||
-    fail "no Python 3.10 to 3.13 found${PYTHON:+ as $PYTHON}. On Debian and Ubuntu:" \
+    fail "no Python 3.10 to 3.13 found${PYTHON:+ as $PYTHON}, which the ROS 2 wheels are for. On Debian and Ubuntu:" \
         "  sudo apt-get install python3 python3-venv python3-dev build-essential" \
-        "or name one: make setup PYTHON=/path/to/python3.12"
+        "or, where python3 is a newer one, name another: make setup PYTHON=/path/to/python3.12"
 
 missing=$(missing_packages "$python")
 [[ -z $missing ]] ||

@@ -47,6 +47,11 @@ DRIVE = "drive"
 MARK = ".errseg_demo"
 """An empty file in the folders that the demo made: what is in others is not removed."""
 
+_IN_THE_WAY = (
+    f"is in the way, and without {MARK} beside or in it may be somebody's own (a run before there was such a file has "
+    "none): remove it, or choose another --out"
+)
+
 _FILES = (BEFORE, AFTER, ANIMATION, SUMMARY, LOG)
 _OVERLAY = re.compile(r"overlay_\d{4,}\.png")
 
@@ -140,9 +145,9 @@ def make_room(out: Path, source: Path | None) -> None:
         drive = out / DRIVE
         replaced = source is None and os.path.lexists(drive)
         if ours and not (out / MARK).is_file():
-            raise InputError(f"{ours[0]} is in the way and is not of an earlier run; choose another --out")
+            raise InputError(f"{ours[0]} {_IN_THE_WAY}")
         if replaced and not (drive / MARK).is_file():
-            raise InputError(f"{drive} is in the way and is no drive of an earlier run; choose another --out")
+            raise InputError(f"{drive} {_IN_THE_WAY}")
         for entry in ours:
             entry.unlink()
         if replaced:
@@ -192,7 +197,10 @@ def _evaluate(source: Source, recording: Recording, before: Vocabulary, after: V
 
 def _draw_drive(path: Path, pace: Pace) -> Source:
     write_sample_bag(path, SampleDrive(rate_hz=pace.rate, duration_s=pace.duration))
-    (path / MARK).touch()
+    try:
+        (path / MARK).touch()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
     return BagSource(path, pace)
 
 

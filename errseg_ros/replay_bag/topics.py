@@ -96,7 +96,7 @@ class Publishers:
     def __init__(self, node: Node, topics: Sequence[PlayedTopic]) -> None:
         """Raises InputError for a topic that the middleware refuses."""
         self._publishers: list[Publisher[Any]] = []
-        self._silent = {topic.name for topic in topics if not topic.count}
+        self._to_be_heard: list[Publisher[Any]] = []
         self.send: dict[str, Callable[[Any], None]] = {}
         """Publishes a serialised message, by the topic's recorded name."""
         for topic in topics:
@@ -105,12 +105,13 @@ class Publishers:
             except (InvalidTopicNameException, RuntimeError) as error:  # RCLError: two types on one topic, and others
                 raise InputError(f"topic {topic.name} cannot be published: {' '.join(str(error).split())}") from None
             self._publishers.append(publisher)
+            if topic.count:
+                self._to_be_heard.append(publisher)
             self.send[topic.recorded] = publisher.publish
 
     def unheard(self) -> list[str]:
         """Topics with messages that nobody listens to."""
-        names = [publisher.topic_name for publisher in self._publishers if not publisher.get_subscription_count()]
-        return [name for name in names if name not in self._silent]
+        return [publisher.topic_name for publisher in self._to_be_heard if not publisher.get_subscription_count()]
 
     def finish(self) -> None:
         """Wait until reliable subscribers have what was sent, for 2 s at most."""

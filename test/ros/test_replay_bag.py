@@ -100,6 +100,22 @@ def test_topics_without_messages_are_not_waited_for(tmp_path: Path, replay: Any,
     assert "/empty" not in output and "played 1 messages" in output
 
 
+def test_a_topic_with_messages_is_waited_for_beside_an_empty_one_of_its_name(
+    tmp_path: Path, replay: Any, client: Any
+) -> None:
+    store = make_typestore()
+    with Writer(tmp_path / "drive", version=9) as writer:
+        texts, _ = (writer.add_connection(name, "std_msgs/msg/String", typestore=store) for name in ("/text", "/empty"))
+        text = store.types["std_msgs/msg/String"]("word")
+        writer.write(texts, 1, store.serialize_cdr(text, "std_msgs/msg/String"))
+    with replay(tmp_path / "drive", "--wait-for-subscribers", "-m", "/empty:=/text") as process:
+        client.spin(3.0)
+        assert process.poll() is None
+        client.subscribe(String, "/text")
+        output, _ = finish(client, process)
+    assert "waiting for subscribers to /text" in output and "played 1 messages" in output
+
+
 def test_images_keep_their_distance_in_time(bag: Path, replay: Any, client: Any) -> None:
     client.subscribe(CameraInfo, CAMERA_INFO_TOPIC)
     with replay(bag, "--wait-for-subscribers", "--rate", "0.5", "--topics", CAMERA_INFO_TOPIC) as process:
