@@ -34,7 +34,7 @@ def timeline_chart(timeline: Timeline, panels: Mapping[str, tuple[Series, str]])
             axis.fill_between(timeline.x, series.low, series.high, color=BAND, linewidth=0)
         axis.plot(timeline.x, series.mean, color=ACCENT, linewidth=1.6, marker=marker, markersize=4)
         if not marker:
-            axis.plot(timeline.x[series.lone], series.mean[series.lone], ".", color=ACCENT, markersize=4)
+            axis.plot(timeline.x[series.lone], series.mean[series.lone], "o", color=ACCENT, markersize=3)
         axis.set_title(title)
         axis.grid(axis="y")
         _scale(axis, float(np.nanmax(series.high)), unit)
