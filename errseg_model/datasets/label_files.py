@@ -18,7 +18,8 @@ _UNKNOWN = 65535  # no position: a vocabulary has at most 1000 entries
 _SHOWN_VALUES = 5
 _DEEP_MODES = ("I", "F")  # of Pillow: 16 and 32 bits, and floating point
 _PNG, _GREY = b"\x89PNG\r\n\x1a\n", 0
-_STEPS = {2: 85, 4: 17}  # by bits a pixel
+_IHDR = 26  # bytes to the bits a pixel and the kind of colour, which are always there
+_STEPS = {1: 255, 2: 85, 4: 17}  # by bits a pixel
 
 
 @dataclass(frozen=True)
@@ -84,14 +85,17 @@ def decode(path: Path, mode: str | None) -> NDArray[np.generic]:
             if mode:
                 return np.array(image.convert(mode))
             pixels = np.array(image)
-            return pixels.astype(np.uint8) if image.mode == "1" else pixels // _step(path)
+            if image.mode == "1":
+                return pixels.astype(np.uint8)
+            with path.open("rb") as file:
+                return pixels // grey_step(file.read(_IHDR))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path} cannot be decoded as a picture: {reason}") from None
 
 
-def _step(path: Path) -> int:
-    """What Pillow multiplies the pixels by: it spreads grey PNG files of 2 and 4 bits over 0..255. Raises OSError."""
-    with path.open("rb") as file:
-        start = file.read(26)  # to the bits a pixel and the kind of colour of IHDR, which is always first
-    return _STEPS.get(start[24], 1) if start.startswith(_PNG) and start[25] == _GREY else 1
+def grey_step(start: bytes) -> int:
+    """What decoders multiply pixels by, from the start of a file: they spread grey PNGs of few bits over 0..255."""
+    if len(start) < _IHDR or not start.startswith(_PNG) or start[25] != _GREY:
+        return 1
+    return _STEPS.get(start[24], 1)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from errseg_model.datasets.label_files import grey_step
 from errseg_model.errors import ImageError, InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_model.yaml_files import read_names_of_ids, read_yaml
@@ -150,7 +151,7 @@ def _ids(message: Any) -> NDArray[np.integer[Any]]:
     pixels = _decode_png(message, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2:
         raise ImageError("expected a PNG image of ids, with one channel, got colours: name them with --palette")
-    return pixels
+    return np.asarray(pixels // pixels.dtype.type(grey_step(bytes(message.data[:26]))))
 
 
 def _colours(message: Any) -> NDArray[np.uint8]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,22 @@ def test_labels_whose_compression_loses_something_are_refused(ros: Any) -> None:
     key = LabelKey.of([(0, "road")])
     with pytest.raises(ImageError, match="as PNG, which loses nothing, got format 'jpg'"):
         key.read(ros.compressed(5, np.zeros((8, 8), np.uint8), "jpg"))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_ids_of_a_grey_png_of_few_bits_are_those_that_it_stores(ros: Any, bits: int) -> None:
+    ids = np.array([[0, 2**bits - 1]], np.uint8)
+    row = np.packbits(np.unpackbits(ids[0][:, None], axis=1)[:, -bits:].reshape(-1)).tobytes()
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 2, 1, bits, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row))
+    message = ros.compressed(ros.start, np.zeros((1, 2), np.uint8))
+    message.data = np.frombuffer(png + chunk(b"IEND", b""), np.uint8)
+    key = LabelKey.of([(0, "sky"), (2**bits - 1, "road")] if bits < 8 else [(0, "sky")])
+    assert key.read(message).tolist() == [[0, 1]]
 
 
 def test_colours_without_a_palette_are_refused(ros: Any) -> None:
