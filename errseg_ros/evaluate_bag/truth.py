@@ -18,8 +18,11 @@ from errseg_ros.evaluate_bag.stamps import JUMP_NS, stamp_or_zero
 _KEPT_BYTES = 1 << 26
 """Of labels that were gone past and may still be asked for, as stamps run back a little."""
 
-_CLEARLY = 3
-"""A label of another pass is told from an image's own where it was recorded so many times further away."""
+_UNCLEAR = 1.1
+"""Of two labels for an image it is not clear which is its own where their distances in time differ by less."""
+
+_FOREIGN = 10
+"""A label is of another pass where one beside the image's stamp was recorded so many times nearer."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,17 @@ class TruthMatcher:
         self._start()
         self.nearest_ns: int | None = None
         """How far the nearest label was from an image that has none within the tolerance."""
+        self.unclear = False
+        """Whether the last image has labels in several passes, and no telling which is its own."""
 
     def find(self, stamp_ns: int, recorded_ns: int) -> BagMessage | None:
         """The label of the image with this stamp; None without one.
 
         Where stamps come more than once, as in a drive that was played again, it is of the pass in which it was
-        recorded nearest to the image, and there is none where that is not clear.
+        recorded nearest to the image. There is none where that is not clear, or where it is clear that the image's own
+        pass has none.
         """
+        self.unclear = False
         nearest = [one.nearest(stamp_ns, recorded_ns) for one in self._passes]
         within = [found for found in nearest if found.distance_ns <= self._tolerance_ns]
         if not within:
@@ -80,11 +87,10 @@ class TruthMatcher:
             self.nearest_ns = min((d for d in (self.nearest_ns, *distances) if d is not None), default=None)
             return None
         best = min(within, key=lambda found: found.apart_ns)
-        for other in nearest:
-            if other in within and other is not best and other.apart_ns < _CLEARLY * best.apart_ns:
-                return None
-            if other not in within and _CLEARLY * other.apart_ns + JUMP_NS < best.apart_ns:
-                return None
+        self.unclear = any(found is not best and found.apart_ns <= _UNCLEAR * best.apart_ns for found in within)
+        beside = (found for found in nearest if found not in within and found.distance_ns <= JUMP_NS)
+        if self.unclear or any(_FOREIGN * (found.apart_ns + JUMP_NS) < best.apart_ns for found in beside):
+            return None
         return self._message(best.number)
 
     def _start(self) -> None:
@@ -140,6 +146,8 @@ class Truths:
     def of(self, index: int, stamp_ns: int, recorded_ns: int, size: tuple[int, int]) -> NDArray[np.uint16] | None:
         """(H, W) positions of the label's classes, for the image at `index` of size (H, W); None without a label."""
         recorded = self._matcher.find(stamp_ns, recorded_ns)
+        if self._matcher.unclear:
+            self._problems.note("images with labels of several passes, as near in time", f"image {index}")
         if recorded is None:
             return None
         try:

@@ -77,15 +77,43 @@ def test_in_another_pass_the_nearest_stamp_does_not_count(ros: Any) -> None:
 
 
 def test_a_pass_whose_labels_lie_beside_its_images_has_none_of_another(ros: Any) -> None:
-    """A simulator was reset, and its labels came in another phase then."""
-    labels = [(n + 0.5, n + 0.5) for n in range(5)] + [(float(n), 10.0 + n) for n in range(5)]
-    assert found(ros, labels, [(2.5, 2.5), (2.5, 12.5), (2.0, 12.0)], 0.05) == [labels[2], None, labels[7]]
+    """A simulator was reset after a minute, and its labels came in another phase then."""
+    labels = [(n + 0.5, n + 0.5) for n in range(5)] + [(float(n), 60.0 + n) for n in range(5)]
+    assert found(ros, labels, [(2.5, 2.5), (2.5, 62.5), (2.0, 62.0)], 0.05) == [labels[2], None, labels[7]]
 
 
-def test_a_label_from_the_future_takes_none_from_the_images_beside_it(ros: Any) -> None:
-    labels = [(n / 10 if n != 20 else 9000.0, round(n / 10 + 0.3, 3)) for n in range(40)]
-    images = [(n / 10, n / 10) for n in range(40)]
-    assert found(ros, labels, images, 0.001) == [None if n == 20 else labels[n] for n in range(40)]
+def test_passes_that_time_does_not_tell_apart_give_no_label(ros: Any) -> None:
+    """As of a bag that was converted without its times."""
+    messages = [("/labels", ros.start, label(ros, ros.start + n % 5 * SECOND)) for n in range(10)]
+    with BagReader(ros.bag(messages)) as reader:
+        matcher = TruthMatcher(reader, "/labels", 1000)
+        assert [matcher.find(ros.start + n * SECOND, ros.start) for n in range(5)] == [None] * 5
+        assert matcher.unclear
+
+
+DELAYS = np.random.default_rng(0).uniform(0, 1, 200)
+
+
+@pytest.mark.parametrize(
+    ("stray", "delays"),
+    [
+        (None, 0.2 + 2 * DELAYS),  # of several workers: in no order
+        (None, 2 + 4 * DELAYS),
+        (None, np.full(200, 300.0)),
+        (-1e6, np.full(200, 20.0)),  # a stamp from before the simulator's clock
+        (1e6, np.full(200, 0.3)),
+        (1e6, np.full(200, 20.0)),
+    ],
+)
+def test_a_label_whose_stamp_is_unique_is_found_whatever_the_others_are(
+    ros: Any, stray: float | None, delays: Any
+) -> None:
+    labels = [(n / 10, n / 10 + float(delay)) for n, delay in enumerate(delays)]
+    if stray is not None:
+        labels.insert(100, (stray, labels[100][1] - 0.01))
+    images = [(n / 10, n / 10) for n in range(200)]
+    stamps = [one and one[0] for one in found(ros, labels, images, 0.001)]
+    assert stamps == [stamp for stamp, _ in images]
 
 
 def test_one_label_without_a_stamp_is_none_of_any_image_and_loses_no_other(ros: Any) -> None:
