@@ -86,7 +86,8 @@ def _start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                 ),
             ],
             remappings=_remappings(
-                cameras or _cameras_of(argument("params_file"), namespace), _list(argument("image"))
+                cameras or _cameras_of(argument("params_file"), _full_name(context, namespace)),
+                _list(argument("image")),
             ),
             ros_arguments=["--log-level", log_level] if log_level else [],
             output="screen",
@@ -109,17 +110,22 @@ def _overrides(
     return [given] if given else []
 
 
-def _cameras_of(params_file: str, namespace: str) -> list[str]:
+def _full_name(context: LaunchContext, namespace: str) -> str:
+    """Of the node, in the namespace that a file which includes this one may have pushed."""
+    pushed = "" if namespace.startswith("/") else context.launch_configurations.get("ros_namespace", "")
+    return "/".join(["", *(part for part in f"{pushed}/{namespace}".split("/") if part), "errseg"])
+
+
+def _cameras_of(params_file: str, node: str) -> list[str]:
     """The cameras that a parameter file names for the node, or else the default: what is wrong the node will say."""
     try:
         content = yaml.safe_load(Path(params_file).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         content = None
-    node = "/".join(["", *namespace.split("/"), "errseg"]).replace("//", "/")
     named = [
         parameters["cameras"]
         for name, parameters in _parameters(content, "")
-        if re.fullmatch(re.escape(name).replace(r"\*\*", ".*").replace(r"\*", "[^/]*"), node)
+        if re.fullmatch(re.escape(name).replace(r"/\*\*", r"(/\w+)*").replace(r"/\*", r"/\w+"), node)  # as rcl does
         and isinstance(parameters.get("cameras"), list)
     ]
     return [str(camera) for camera in named[-1]] if named else ["camera"]  # the last one counts

@@ -16,6 +16,12 @@ REPOSITORY = Path(__file__).parents[2]
 LAUNCH_FILE = REPOSITORY / "launch" / "errseg.launch.py"
 
 
+class LaunchContext(dict[str, str]):
+    @property
+    def launch_configurations(self) -> dict[str, str]:
+        return self
+
+
 @dataclass
 class DeclareLaunchArgument:
     name: str
@@ -72,7 +78,11 @@ class Node:
 
 
 MODULES = {
-    "launch": {"LaunchContext": dict, "LaunchDescription": LaunchDescription, "LaunchDescriptionEntity": object},
+    "launch": {
+        "LaunchContext": LaunchContext,
+        "LaunchDescription": LaunchDescription,
+        "LaunchDescriptionEntity": object,
+    },
     "launch.actions": {
         "DeclareLaunchArgument": DeclareLaunchArgument,
         "OpaqueFunction": OpaqueFunction,
@@ -99,8 +109,8 @@ class Launch:
 
     def run(self, **given: str) -> tuple[Node, dict[str, str]]:
         """The node and the environment variables that are set."""
-        assert given.keys() <= self.arguments.keys()
-        context = {name: argument.default_value for name, argument in self.arguments.items()} | given
+        assert given.keys() <= {*self.arguments, "ros_namespace"}
+        context = LaunchContext({name: argument.default_value for name, argument in self.arguments.items()} | given)
         (opaque,) = (each for each in self.description.entities if isinstance(each, OpaqueFunction))
         *variables, node = opaque.function(context)
         return node, {variable.name: variable.value for variable in variables}
@@ -209,6 +219,9 @@ ANY = "/**: {ros__parameters: {cameras: [left, right]}}\n"
         ("car: {errseg: {ros__parameters: {cameras: [rear]}}}\n", "car", ["rear"]),
         ("/car/errseg: {ros__parameters: {cameras: [rear]}}\n", "/car", ["rear"]),
         ("/*/errseg: {ros__parameters: {cameras: [rear]}}\n", "/car", ["rear"]),
+        ("/**/errseg: {ros__parameters: {cameras: [rear]}}\n", "", ["rear"]),
+        ("/**/errseg: {ros__parameters: {cameras: [rear]}}\n", "a/b", ["rear"]),
+        ("/errseg: {ros__parameters: {cameras: [rear]}}\n", "/", ["rear"]),
         ("car: {errseg: {ros__parameters: {cameras: [rear]}}}\n", "", ["camera"]),
         ("/**:\n  ros__parameters: {model: errseg-lite}\n", "", ["camera"]),
         ("/**:\n  ros__parameters: {cameras: left}\n", "", ["camera"]),  # which the node refuses, as the next ones
@@ -226,6 +239,16 @@ def test_images_are_those_of_the_cameras_that_the_parameter_file_names(
     node, _ = launch.run(params_file=str(tmp_path / "own.yaml"), image=",".join(topics), namespace=namespace)
     raw = node.remappings[::2]
     assert raw == [(f"{camera}/image", topic) for camera, topic in zip(cameras, topics, strict=True)]
+
+
+@pytest.mark.parametrize(("namespace", "camera"), [("", "rear"), ("inner", "camera"), ("/car", "rear")])
+def test_a_namespace_that_was_pushed_is_that_of_the_node(
+    launch: Launch, tmp_path: Path, namespace: str, camera: str
+) -> None:
+    (tmp_path / "own.yaml").write_text("/car/errseg: {ros__parameters: {cameras: [rear]}}\n")
+    pushed = {"ros_namespace": "/car", "namespace": namespace}
+    node, _ = launch.run(params_file=str(tmp_path / "own.yaml"), image="/x", **pushed)
+    assert node.remappings[0] == (f"{camera}/image", "/x")
 
 
 @pytest.mark.parametrize("given", [{"image": "/x,/y"}, {"cameras": "a,b", "image": "/x"}], ids=str)
