@@ -136,8 +136,11 @@ class _WholeFile:
             for connection, time_ns, data in self._reader.messages(connections):
                 read += 1
                 yield connection.topic, time_ns, data
-            if not read and self._path.suffix == ".mcap":  # without message indexes rosbags finds none
-                yield from CutMcap(self._path).messages(topics)
+            promised = any(c.msgcount for c in connections) or not self._reader.message_count
+            if not read and promised and self._path.suffix == ".mcap":  # without message indexes rosbags finds none
+                cut = CutMcap(self._path)
+                yield from cut.messages(topics)
+                self.problem = cut.problem
         except Exception as error:  # as above
             self.problem = one_line(error)
 

@@ -304,7 +304,16 @@ def test_indexes_of_mcap_may_be_missing(tmp_path: Path, index: IndexType, chunks
             data = bytes(store.serialize_cdr(text, "std_msgs/msg/String"))
             writer.add_message(channel, number * SECOND // 10, data, number * SECOND // 10)
         writer.finish()
-    assert read(tmp_path / "drive.mcap") == (list(range(200)), ())
+    path = tmp_path / "drive.mcap"
+    assert read(path) == (list(range(200)), ())
+    if index == IndexType.CHUNK and chunks:
+        data = bytearray(path.read_bytes())
+        start = data.index(content(120).encode()) - 38  # the length of that message's record
+        data[start : start + 8] = b"\xff" * 8
+        path.write_bytes(data)
+        numbers, problems = read(path)
+        assert numbers == list(range(len(numbers))) and len(numbers) < 200
+        assert len(problems) == 1 and "is damaged" in problems[0]
 
 
 def test_log_beside_a_database_is_named(write_bag: WriteBag) -> None:
