@@ -105,7 +105,7 @@ class CameraMonitor:
         self._last_report = clock()
         self._last_received: float | None = None
         self._unanswered_since: float | None = None
-        self._failing_since = 0.0  # the first of the faults
+        self._first_fault = self._last_fault = 0.0
 
     @property
     def _waiting(self) -> int:
@@ -126,7 +126,8 @@ class CameraMonitor:
         with self._lock:
             self._dropped[reason] += 1
             if reason is not Drop.REPLACED:
-                self._failing_since = self._failing_since if self._faults else self._clock()
+                self._last_fault = self._clock()
+                self._first_fault = self._first_fault if self._faults else self._last_fault
                 self._faults += 1
 
     def answer(self, stages: Mapping[str, float], latency: float) -> None:
@@ -185,8 +186,9 @@ class CameraMonitor:
             findings.append((WARN, f"no image for {silent:.1f} s"))
         elif unanswered > thresholds.stale_seconds:
             findings.append((ERROR if self._faults else WARN, f"no image answered for {unanswered:.1f} s"))
-        if self._faults > 1 and now - self._failing_since > thresholds.stale_seconds:
-            findings.append((ERROR, f"images fail for {now - self._failing_since:.1f} s"))
+        failing = self._last_fault - self._first_fault if self._faults else 0.0
+        if failing > thresholds.stale_seconds and silent <= failing:
+            findings.append((ERROR, f"images fail for {failing:.1f} s"))
         if self._faults:
             findings.append((WARN, f"{self._faults} undecodable or failed since the last answer"))
         if self._measured.answered:

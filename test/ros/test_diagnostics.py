@@ -177,6 +177,16 @@ def test_images_that_fail_are_an_error_however_rare_they_are(bench: Bench) -> No
     assert bench.after(1).level == OK
 
 
+def test_a_camera_that_is_gone_after_two_faults_is_no_error(bench: Bench) -> None:
+    bench.image()
+    for _ in range(2):
+        bench.drop(Drop.UNDECODABLE)
+        bench.now += 0.03
+    reports = [bench.after(seconds) for seconds in (1, 5, 3600)]
+    assert [report.level for report in reports] == [WARN] * 3
+    assert reports[-1].message.startswith("no image for 36")
+
+
 def test_a_report_becomes_a_status(bench: Bench) -> None:
     status = bench.after(1).status("errseg: front", "cuda:0")
     assert (status.name, status.hardware_id, status.message) == ("errseg: front", "cuda:0", "no image yet")
