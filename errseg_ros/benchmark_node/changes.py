@@ -37,9 +37,9 @@ class Replies:
 
     @classmethod
     def of(cls, times_ms: Sequence[float]) -> Replies:
-        """Raises ValueError for fewer than two."""
-        p90 = float(np.percentile(times_ms, 90))
-        return cls(len(times_ms), statistics.median(times_ms), p90, max(times_ms))
+        """Raises ValueError without any."""
+        median = statistics.median(times_ms)
+        return cls(len(times_ms), median, float(np.percentile(times_ms, 90)), max(times_ms))
 
 
 @dataclass(frozen=True)

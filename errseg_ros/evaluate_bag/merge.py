@@ -67,12 +67,12 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
         rows = [places[entry.key] for entry in part.classes]
         confusion.counts[np.ix_(rows, [*rows, len(classes)])] += part.confusion.counts
     meant = [match_classes(period.vocabulary, classes) for period in settings.periods]
-    in_force = sorted({int(number) for part in parts for number in part.rows.column("vocabulary")}) or [0]
+    in_force = _in_force(parts) or list(range(len(meant)))
     lacking = [[number for number in in_force if place not in meant[number]] for place in range(len(classes))]
     surplus = {
         entry.name: None
-        for period, places in zip(settings.periods, meant, strict=True)
-        for entry, place in zip(period.vocabulary.entries, places, strict=True)
+        for number in in_force
+        for entry, place in zip(settings.periods[number].vocabulary.entries, meant[number], strict=True)
         if place == len(classes)
     }
     return Truth(
@@ -89,6 +89,15 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
         missing_in_labels=tuple(surplus),
         tolerance_seconds=settings.tolerance_seconds,
     )
+
+
+def _in_force(parts: Sequence[BagEvaluation]) -> list[int]:
+    """The vocabularies of the images that have labels."""
+    found = set()
+    for part in parts:
+        labelled = ~np.isnan(part.rows.column("pixel_accuracy"))
+        found |= {int(number) for number in part.rows.column("vocabulary")[labelled]}
+    return sorted(found)
 
 
 def _exhibits(

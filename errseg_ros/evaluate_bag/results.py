@@ -98,9 +98,9 @@ class Truth:
     """Of the labels, in the order of their ids."""
     confusion: ConfusionMatrix
     missing_in_vocabulary: tuple[str, ...]
-    """Classes of the labels that no vocabulary has; their pixels count as wrong."""
+    """Classes of the labels that no vocabulary of a labelled image has; their pixels count as wrong."""
     missing_for_a_time: Mapping[str, tuple[int, ...]]
-    """By name classes of the labels that some vocabularies lack, and the numbers of these, from 1."""
+    """By name classes of the labels that only some vocabularies of labelled images lack; their numbers, from 1."""
     missing_in_labels: tuple[str, ...]
     """Classes of the vocabularies that the labels lack."""
     tolerance_seconds: float
