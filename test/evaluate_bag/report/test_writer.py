@@ -146,7 +146,7 @@ def test_only_what_there_is_is_a_problem(make_evaluation: Make, troubled: Evalua
     html = page(troubled)
     assert "No problems were met" not in html
     assert "2 of 16 frames have no label that counts, as none is within 0.05 s" in html
-    assert "No vocabulary has 30 of the labels' classes" in html
+    assert "No vocabulary of a labelled image has 30 of the labels' classes" in html
     assert "and 10 more" in html
     assert "Interrupted." in html and "Interrupted." not in page(make_evaluation())
 
