@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from errseg_model.cli.figures import add_json_option, check_json, show_figures
 from errseg_model.cli.options import add_model_options
 from errseg_model.errors import InputError
-from errseg_model.files import check_place, write_json
 
 
 def run(
@@ -33,16 +33,12 @@ def run(
     add_options(parser)
     parser.add_argument("--root", type=Path, default=Path("../shared/camvid"), metavar="DIR", help="CamVid's folder")
     parser.add_argument("--split", default="test", metavar="S", help="default: test")
-    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    add_json_option(parser)
     add_model_options(parser)
     options = parser.parse_args(arguments)
     try:
-        if options.json is not None:
-            check_place(options.json)
-        text, figures = measure(options)
-        print(text)  # first: a place that cannot be written is not to cost the figures
-        if options.json is not None:
-            write_json(options.json, figures)
+        check_json(options.json)
+        show_figures(*measure(options), options.json)
     except InputError as error:
         print(f"{module.replace('_', '-')}: error: {error}", file=sys.stderr)
         return 2

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from pathlib import Path
 from typing import Any
 
+from errseg_model.cli.figures import add_json_option, check_json, show_figures
 from errseg_model.cli.options import add_model_options, image_size, vocabulary
 from errseg_model.errors import InputError
-from errseg_model.files import check_place, write_json
 
 MAX_CLASSES = 100_000
 
@@ -29,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--image-size", type=image_size, default=(720, 1280), metavar="HxW", help="default: 720x1280")
     parser.add_argument("--threads", type=_count(1024), metavar="N", help="of the CPU (default: PyTorch's own number)")
     parser.add_argument("--runs", type=_count(10_000), default=10, metavar="N", help="images that count (default: 10)")
-    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,8 +36,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Measure and print. Raises InputError."""
     if arguments.random_weights and arguments.checkpoint is not None:
         raise InputError("--checkpoint and --random-weights exclude each other: leave one out")
-    if arguments.json is not None:
-        check_place(arguments.json)
+    check_json(arguments.json)
     # PyTorch takes seconds to import: not for those who only ask for help.
     from errseg_model.benchmark import Options, run_benchmark
 
@@ -60,9 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
             runs=arguments.runs,
         )
     )
-    print(report.to_text())  # first: a place that cannot be written is not to cost the figures
-    if arguments.json is not None:
-        write_json(arguments.json, report.to_json())
+    show_figures(report.to_text(), report.to_json(), arguments.json)
 
 
 def _count(most: int) -> Any:

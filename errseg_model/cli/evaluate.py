@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from errseg_model.cli.figures import add_json_option, check_json, show_figures
 from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
-from errseg_model.files import check_place, write_json
 
 if TYPE_CHECKING:
     from errseg_model.evaluation import Evaluation
@@ -25,7 +25,7 @@ def add_parser(subparsers: Any) -> None:
     add_dataset_options(parser, split="default: val, or camvid's test")
     parser.add_argument("--vocabulary", type=vocabulary, metavar="V", help="default: the data set's classes")
     parser.add_argument("--classes-as", type=Path, metavar="FILE", help="YAML that renames classes")
-    parser.add_argument("--json", type=Path, metavar="F", help="write the figures here")
+    add_json_option(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -35,16 +35,13 @@ def run(arguments: argparse.Namespace) -> None:
     # PyTorch takes seconds to import: not for those who only ask for help.
     from errseg_model.evaluation import evaluate, read_renaming
 
-    if arguments.json is not None:
-        check_place(arguments.json)
+    check_json(arguments.json)
     dataset = open_dataset(arguments)
     if arguments.max_classes is None:
         arguments.max_classes = dataset.specification.max_classes
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None
     evaluation = evaluate(model_choice(arguments).load(), dataset, arguments.vocabulary, renamed)
-    print(_table(evaluation))  # first: a place that cannot be written is not to cost the figures
-    if arguments.json is not None:
-        write_json(arguments.json, evaluation.to_json())
+    show_figures(_table(evaluation), evaluation.to_json(), arguments.json)
 
 
 def _table(evaluation: Evaluation) -> str:

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from errseg_model.cli.figures import show_figures
 from errseg_model.cli.options import input_size
 from errseg_model.errors import InputError
-from errseg_model.files import write_json
 from errseg_ros.benchmark_node.changes import measure_changes
 from errseg_ros.benchmark_node.machine import machine_facts
 from errseg_ros.benchmark_node.overhead import measure_overhead
@@ -36,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         report = _measure(options)
-        print(f"\n{report.to_text()}")
-        if options.json is not None:
-            write_json(options.json, report.to_json())
+        show_figures(f"\n{report.to_text()}", report.to_json(), options.json)
     except InputError as error:
         print(f"benchmark_node: {error}", file=sys.stderr)
         return 2
