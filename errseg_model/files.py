@@ -64,9 +64,14 @@ def check_place(path: Path) -> None:
     """Find out before anything is computed that `path` cannot be written; makes nothing. Raises InputError."""
     if not path.name or os.path.isdir(path):  # no name: "", "." and "/"
         raise InputError(f"{path} cannot be written: it is a folder, expected a file in one")
-    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
-    if not os.path.isdir(above) or not os.access(above, os.W_OK | os.X_OK):
+    if (above := in_the_way(path.absolute().parent)) is not None:
         raise InputError(f"{path} cannot be written: {above} is no folder that this user may write to")
+
+
+def in_the_way(folder: Path) -> Path | None:
+    """What there is at or above a folder, where that is none that this user may make it in, or write to."""
+    found = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+    return None if os.path.isdir(found) and os.access(found, os.W_OK | os.X_OK) else found
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
-from errseg_model.files import shown
+from errseg_model.files import in_the_way, shown
 from errseg_model.memory import reuse_memory
 from errseg_model.model_choice import ModelChoice
 from errseg_model.openmp import wait_passively
@@ -162,8 +161,7 @@ def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: In
 
 def _check_place(out: Path) -> None:
     """Raises InputError where no folder can be made: a drive is not to be played in vain."""
-    place = next(folder for folder in (out.absolute(), *out.absolute().parents) if os.path.lexists(folder))
-    if not os.path.isdir(place) or not os.access(place, os.W_OK):
+    if (place := in_the_way(out)) is not None:
         raise InputError(f"--out {out} cannot be written: {place} is no folder that can be written to")
 
 
