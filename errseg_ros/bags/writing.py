@@ -9,13 +9,13 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from errseg_model.errors import InputError
 from errseg_ros.bags.storage import is_sqlite_path
 
-CANNOT_WRITE = (OSError, sqlite3.Error)
+_CANNOT_WRITE = (OSError, sqlite3.Error)
 """What the writer raises, as on a full disk."""
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
@@ -57,9 +57,16 @@ class NewBag:
             self.writer.open()
         except BaseException as error:
             shutil.rmtree(self._workshop, ignore_errors=True)
-            if isinstance(error, CANNOT_WRITE):
+            if isinstance(error, _CANNOT_WRITE):
                 raise self._failure(error) from None
             raise
+
+    def write(self, connection: Connection, time_ns: int, data: bytes | memoryview) -> None:
+        """A message. Raises InputError."""
+        try:
+            self.writer.write(connection, time_ns, data)
+        except _CANNOT_WRITE as error:
+            raise self._failure(error) from None
 
     def close(self) -> None:
         """Finish it and give it its name. Raises InputError; then nothing is left behind."""
@@ -67,7 +74,7 @@ class NewBag:
             self.writer.close()
             self._check_free()
             os.rename(self._workshop / self._path.name, self._path)
-        except CANNOT_WRITE as error:
+        except _CANNOT_WRITE as error:
             raise self._failure(error) from None
         finally:
             shutil.rmtree(self._workshop, ignore_errors=True)
@@ -76,7 +83,7 @@ class NewBag:
         """Leave nothing behind."""
         try:
             self.writer.abort()
-        except CANNOT_WRITE:  # a full disk
+        except _CANNOT_WRITE:  # a full disk
             pass
         finally:
             shutil.rmtree(self._workshop, ignore_errors=True)
@@ -91,7 +98,7 @@ class NewBag:
             self.close()
         else:
             self.discard()
-            if isinstance(error, CANNOT_WRITE):
+            if isinstance(error, _CANNOT_WRITE):
                 raise self._failure(error) from None
 
     def _failure(self, error: BaseException) -> InputError:

@@ -15,7 +15,7 @@ from errseg_model.visualization import overlay
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagMessage, BagReader, make_typestore
 from errseg_ros.bags.messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LABEL_INFO, VISION_INFO, Messages
-from errseg_ros.bags.writing import CANNOT_WRITE, NewBag, offered_qos
+from errseg_ros.bags.writing import NewBag, offered_qos
 from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.settings import Settings
@@ -57,7 +57,6 @@ class OutputBag:
 
         Raises InputError when `path` exists or cannot be written.
         """
-        self._path = path
         self._model, self._threshold = model, threshold
         self._ids = _ids(vocabularies)
         self._store = make_typestore()
@@ -78,7 +77,7 @@ class OutputBag:
 
     def write_original(self, message: BagMessage) -> None:
         """A message of the bag, as it is. Raises InputError when it cannot be written."""
-        self._write(self._originals[message.topic], message.time_ns, message.data)
+        self._bag.write(self._originals[message.topic], message.time_ns, message.data)
 
     def write_result(self, frame: ComputedFrame) -> None:
         """Mask, confidence, scores and overlay of an image, after the labels where they are new. Raises InputError."""
@@ -129,14 +128,7 @@ class OutputBag:
         )
 
     def _put(self, name: str, time_ns: int, message: Any) -> None:
-        self._write(self._ours[name], time_ns, self._store.serialize_cdr(message, _TOPICS[name][0]))
-
-    def _write(self, connection: Connection, time_ns: int, data: bytes | memoryview) -> None:
-        try:
-            self._bag.writer.write(connection, time_ns, data)
-        except CANNOT_WRITE as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"bag {self._path} cannot be written: {reason}") from None
+        self._bag.write(self._ours[name], time_ns, self._store.serialize_cdr(message, _TOPICS[name][0]))
 
 
 def check_output(path: Path, resume: bool) -> None:
