@@ -33,7 +33,12 @@ class Report:
             "machine": dict(self.machine),
             "overhead": self.overhead and {how: asdict(each) for how, each in self.overhead.items()},
             "changes": self.changes and asdict(self.changes),
-            "soak": self.soak and {**asdict(self.soak), "growth_percent": self.soak.growth.percent},
+            "soak": self.soak
+            and {
+                **asdict(self.soak),
+                "unfollowed": self.soak.unfollowed,
+                "growth_percent": self.soak.growth.percent,
+            },
         }
 
     def to_text(self) -> str:

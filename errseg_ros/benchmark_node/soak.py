@@ -49,14 +49,17 @@ class Soak:
     """Reasons of changes that were not accepted; there should be none."""
     delays_ms: list[float]
     """Of each change that a mask followed, from its reply to the first mask of an image stamped after it."""
-    unfollowed: int
-    """Changes that no mask followed."""
     incomplete: int
     """Masks that came without confidence or scores, and were not checked; some may have been on their way."""
     reply_ms: list[float]
     faults: list[Fault]
     growth: Growth
     samples: list[Sample]
+
+    @property
+    def unfollowed(self) -> int:
+        """Changes that no mask followed."""
+        return self.changes - len(self.delays_ms)
 
     @property
     def failed(self) -> bool:
@@ -191,15 +194,13 @@ def run_soak(folder: Path, seconds: float, node_parameters: dict[str, Any], prog
         samples = _drive(node, driver, inbox, seconds, progress)
         cameras.stop()
         answers = inbox.answers[first:]
-    delays = delays_of(answers, driver.changes[1:])
     return Soak(
         seconds=samples[-1].seconds,
         published=read_published(cameras_log),
         masks={camera: Counter(answer.camera for answer in answers)[camera] for camera in CAMERAS},
         changes=len(driver.changes) - 1,
         refused=driver.refused,
-        delays_ms=delays,
-        unfollowed=len(driver.changes) - 1 - len(delays),
+        delays_ms=delays_of(answers, driver.changes[1:]),
         incomplete=sum(parts.mask is not None for parts in inbox.parts.values()),
         reply_ms=driver.reply_ms,
         faults=judge(answers, inbox.labels, driver.changes),
