@@ -17,8 +17,13 @@ _VALUES = 1 << 16
 _UNKNOWN = 65535  # no position: a vocabulary has at most 1000 entries
 _SHOWN_VALUES = 5
 _DEEP_MODES = ("I", "F")  # of Pillow: 16 and 32 bits, and floating point
-_PNG, _GREY = b"\x89PNG\r\n\x1a\n", 0
-_IHDR = 26  # bytes to the bits a pixel and the kind of colour, which are always there
+PNG = b"\x89PNG\r\n\x1a\n"
+"""What a file of that format begins with."""
+
+HEAD_BYTES = 26
+"""Of a PNG, to the bits a pixel and the kind of colour, which are always there."""
+
+_GREY = 0
 _STEPS = {1: 255, 2: 85, 4: 17}  # by bits a pixel
 
 
@@ -88,7 +93,7 @@ def decode(path: Path, mode: str | None) -> NDArray[np.generic]:
             if image.mode == "1":
                 return pixels.astype(np.uint8)
             with path.open("rb") as file:
-                return pixels // grey_step(file.read(_IHDR))
+                return pixels // grey_step(file.read(HEAD_BYTES))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = " ".join(str(error).split())
         raise DatasetError(f"{path} cannot be decoded as a picture: {reason}") from None
@@ -96,6 +101,6 @@ def decode(path: Path, mode: str | None) -> NDArray[np.generic]:
 
 def grey_step(start: bytes) -> int:
     """What decoders multiply pixels by, from the start of a file: they spread grey PNGs of few bits over 0..255."""
-    if len(start) < _IHDR or not start.startswith(_PNG) or start[25] != _GREY:
+    if len(start) < HEAD_BYTES or not start.startswith(PNG) or start[25] != _GREY:
         return 1
     return _STEPS.get(start[24], 1)

@@ -13,14 +13,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.datasets.label_files import grey_step
+from errseg_model.datasets.label_files import HEAD_BYTES, PNG, grey_step
 from errseg_model.errors import ImageError, InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_model.yaml_files import read_names_of_ids, read_yaml
 from errseg_ros.image_decoding import ids_from_image, rgb_from_image
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _ids(message: Any) -> NDArray[np.integer[Any]]:
     pixels = _decode_png(message, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2:
         raise ImageError("expected a PNG image of ids, with one channel, got colours: name them with --palette")
-    return np.asarray(pixels // pixels.dtype.type(grey_step(bytes(message.data[:26]))))
+    return np.asarray(pixels // pixels.dtype.type(grey_step(bytes(message.data[:HEAD_BYTES]))))
 
 
 def _colours(message: Any) -> NDArray[np.uint8]:
@@ -162,7 +161,7 @@ def _colours(message: Any) -> NDArray[np.uint8]:
 
 def _decode_png(message: Any, mode: int) -> NDArray[Any]:
     data = np.frombuffer(message.data, np.uint8)
-    if data[:8].tobytes() != _PNG:
+    if data[: len(PNG)].tobytes() != PNG:
         raise ImageError(f"expected labels as PNG, which loses nothing, got format {message.format[:40]!r}")
     try:
         pixels = cv2.imdecode(data, mode)
