@@ -61,6 +61,22 @@ def evaluate(bags: list[Path], settings: Any, out: Path, resume: bool = False, *
         return evaluate_bags(bags, settings, out, resume, interrupt, **options)
 
 
+def interrupted(bags: list[Path], settings: Any, out: Path, resume: bool) -> Evaluation:
+    """Ctrl-C comes before the first image."""
+    with Interrupt() as interrupt:
+        interrupt.signal = signal.SIGINT
+        return evaluate_bags(bags, settings, out, resume, interrupt)
+
+
+@pytest.fixture
+def unfinished(bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The output of an evaluation that three of the 20 images are done of."""
+    with monkeypatch.context() as context:
+        interrupt_after(3, context)
+        evaluate(bags, settings, tmp_path / "out")
+    return tmp_path / "out"
+
+
 @pytest.mark.parametrize("images", [1, 4, 10, 11, 19])
 def test_interrupted_run_reports_what_is_done_and_is_gone_on_with(
     bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, images: int
@@ -99,45 +115,32 @@ def test_what_was_once_evaluated_side_by_side_is_measured_so_to_its_end(
 
 
 def test_interrupt_of_a_resumed_run_before_its_first_image_keeps_what_is_done(
-    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bags: list[Path], settings: Any, unfinished: Path
 ) -> None:
-    with monkeypatch.context() as context:
-        interrupt_after(3, context)
-        evaluate(bags, settings, tmp_path / "out")
-    with Interrupt() as interrupt:
-        interrupt.signal = signal.SIGINT
-        again = evaluate_bags(bags, settings, tmp_path / "out", True, interrupt)
+    again = interrupted(bags, settings, unfinished, resume=True)
     assert again.interrupted and len(again.frames) == 3
-    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+    assert len(evaluate(bags, settings, unfinished, resume=True).frames) == 20
 
 
 def test_a_resumed_run_that_fails_before_it_has_read_the_state_keeps_what_is_done(
-    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bags: list[Path], settings: Any, unfinished: Path
 ) -> None:
     """As where the cluster is not there yet."""
 
     def compute(*_: Any) -> Any:
         raise InputError("no cluster")
 
-    with monkeypatch.context() as context:
-        interrupt_after(3, context)
-        evaluate(bags, settings, tmp_path / "out")
     with pytest.raises(InputError, match="no cluster"):
-        evaluate(bags, settings, tmp_path / "out", resume=True, compute=compute)
-    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+        evaluate(bags, settings, unfinished, resume=True, compute=compute)
+    assert len(evaluate(bags, settings, unfinished, resume=True).frames) == 20
 
 
 def test_a_resumed_run_of_other_bags_without_an_image_keeps_those_that_were_left_out(
-    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bags: list[Path], settings: Any, unfinished: Path
 ) -> None:
-    with monkeypatch.context() as context:
-        interrupt_after(3, context)
-        evaluate(bags, settings, tmp_path / "out")
-    with Interrupt() as interrupt:
-        interrupt.signal = signal.SIGINT
-        with pytest.raises(InputError, match="interrupted before the first image"):
-            evaluate_bags(bags[1:], settings, tmp_path / "out", True, interrupt)
-    assert len(evaluate(bags, settings, tmp_path / "out", resume=True).frames) == 20
+    with pytest.raises(InputError, match="interrupted before the first image"):
+        interrupted(bags[1:], settings, unfinished, resume=True)
+    assert len(evaluate(bags, settings, unfinished, resume=True).frames) == 20
 
 
 def test_words_of_a_bag_that_is_left_out_stay(
@@ -160,10 +163,8 @@ def test_words_of_a_bag_that_is_left_out_stay(
 
 
 def test_interrupt_before_the_first_image_leaves_nothing(bags: list[Path], settings: Any, tmp_path: Path) -> None:
-    with Interrupt() as interrupt:
-        interrupt.signal = signal.SIGINT
-        with pytest.raises(InputError, match="interrupted before the first image"):
-            evaluate_bags(bags, settings, tmp_path / "out", False, interrupt)
+    with pytest.raises(InputError, match="interrupted before the first image"):
+        interrupted(bags, settings, tmp_path / "out", resume=False)
     assert not list((tmp_path / "out").iterdir())
 
 
