@@ -165,7 +165,7 @@ DECLARATIONS = (
         "latency_error_ms",
         Parameter.Type.DOUBLE,
         2000.0,
-        "The same for an error; not below latency_warn_ms",
+        "The same for an error; below latency_warn_ms there are no warnings",
         at_run_time=True,
         bounds=(0.0, 1000 * LONGEST_SECONDS),
     ),

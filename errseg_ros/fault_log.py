@@ -36,15 +36,18 @@ class FaultLog:
     def __init__(self, log: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
         self._clock = clock
-        self._kinds: OrderedDict[str, _Kind] = OrderedDict()
+        self._kinds: OrderedDict[tuple[str, str], _Kind] = OrderedDict()
         self._times: deque[float] = deque(maxlen=LINES)  # of the last lines
         self._others = 0  # faults that found no line left since the last one
 
-    def report(self, text: str) -> None:
-        """Log `text` as one line, unless the same one (numbers aside) or too many were logged just now."""
+    def report(self, text: str, about: str = "") -> None:
+        """Log `text` as one line, unless the same one (numbers aside) or too many were logged just now.
+
+        `about` is whose fault it is: names that differ in a number, such as cam0 and cam1, are not the same.
+        """
         text = " ".join(text.split())
         text = text if len(text) <= LENGTH else f"{text[: LENGTH - 3]}..."
-        key = re.sub(r"\d+", "0", text)
+        key = (about, re.sub(r"\d+", "0", text))
         now = self._clock()
         kind = self._kinds.pop(key, None)
         if kind is not None and now - kind.logged < PERIOD:

@@ -186,22 +186,14 @@ def _values(stored: dict[str, Any]) -> Values:
         for name, check in (("input_size", check_input_size), ("image_size", _check_image_size))
     }
     changeable = {name: _checked(name, stored[name], check) for name, check in _CHECKS.items()}
-    return _check_together(Values(**{**stored, **changeable, **sizes, "cameras": cameras}))
+    return Values(**{**stored, **changeable, **sizes, "cameras": cameras})
 
 
 def _changed(values: Values, changes: dict[str, Any]) -> Values:
     """The values after a change of those that may change at run time. Raises InputError."""
-    checked = {name: _checked(name, value, _CHECKS[name]) for name, value in changes.items()}
-    return _check_together(replace(values, **checked))
-
-
-def _check_together(values: Values) -> Values:
-    if values.latency_warn_ms > values.latency_error_ms:
-        raise ParameterError(
-            f"parameter latency_warn_ms: expected latency_error_ms ({values.latency_error_ms}) or less, "
-            f"got {values.latency_warn_ms}: set latency_error_ms first, or both at once"
-        )
-    return values
+    # The limits of the latency are not compared: rclpy sets the parameters of a request one by one, so that a pair that
+    # fits would be half refused.
+    return replace(values, **{name: _checked(name, value, _CHECKS[name]) for name, value in changes.items()})
 
 
 def _checked(name: str, value: Any, check: Callable[[Any], Any]) -> Any:

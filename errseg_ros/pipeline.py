@@ -288,8 +288,8 @@ class Pipeline:
             self.monitors[camera].drop(Drop.UNDECODABLE if bad else Drop.FAILED)
         where = f"image of {', '.join(cameras)}" if cameras else "labels"
         if bad:
-            self._faults.report(f"{where} dropped: {error}")
+            self._faults.report(f"{where} dropped: {error}", where)
             return
         if isinstance(error, torch.cuda.OutOfMemoryError):
             torch.cuda.empty_cache()
-        self._faults.report(f"{where} failed: {type(error).__name__}: {error}")
+        self._faults.report(f"{where} failed: {type(error).__name__}: {error}", where)

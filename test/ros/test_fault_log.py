@@ -34,6 +34,13 @@ def test_another_fault_is_not_hidden() -> None:
     assert bench.lines == ["image of a dropped", "image of b dropped"]
 
 
+def test_the_fault_of_a_camera_is_not_taken_for_that_of_one_whose_name_differs_in_a_number() -> None:
+    bench = Bench()
+    for camera in ("cam0", "cam1", "cam0", "cam1"):
+        bench.log.report(f"image of {camera} dropped: got 7 bytes", f"image of {camera}")
+    assert bench.lines == ["image of cam0 dropped: got 7 bytes", "image of cam1 dropped: got 7 bytes"]
+
+
 def test_faults_that_are_always_new_do_not_fill_the_log_or_the_memory() -> None:
     bench = Bench()
     for number in range(10 * KINDS):

@@ -159,7 +159,6 @@ def test_a_vocabulary_file_wins_and_is_what_the_parameter_shows(start: Callable[
         ({"class_confidence_encoding": "64FC1"}, ["class_confidence_encoding", "'64FC1'"]),
         ({"stale_seconds": "-1.0"}, ["stale_seconds", "-1.0"]),
         ({"latency_error_ms": ".inf"}, ["latency_error_ms", "inf"]),
-        ({"latency_warn_ms": "3000.0"}, ["latency_warn_ms", "latency_error_ms (2000.0)", "3000.0"]),
     ],
     ids=lambda value: "".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else "",
 )
@@ -197,6 +196,21 @@ def test_parameters_set_together_take_effect_together(start: Callable[..., Any])
 
 
 @pytest.mark.parametrize(
+    "limits",
+    [{"latency_warn_ms": 3000.0, "latency_error_ms": 5000.0}, {"latency_error_ms": 20.0, "latency_warn_ms": 10.0}],
+)
+def test_both_limits_of_the_latency_may_be_set_one_by_one_in_any_order(
+    start: Callable[..., Any], limits: dict[str, float]
+) -> None:
+    node, parameters = start()
+    parameters.on_change(Applied())
+    for order in (list(limits), list(limits)[::-1]):
+        for name in order:
+            assert change(node, **{name: limits[name]}).successful
+    assert vars(parameters.values).items() >= limits.items()
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"vocabulary": ["road", "Road "]}, ["entry 2", "Road"]),
@@ -209,7 +223,6 @@ def test_parameters_set_together_take_effect_together(start: Callable[..., Any])
         ({"vocabulary": ["sky"], "min_share": 1.5}, ["min_share"]),
         ({"vocabulary": ["sky"], "min_share": math.nan}, ["min_share", "nan"]),
         ({"vocabulary": ["sky"], "stale_seconds": math.nan}, ["stale_seconds", "nan"]),
-        ({"vocabulary": ["sky"], "latency_error_ms": 499.0}, ["latency_warn_ms", "499.0"]),
         ({"vocabulary": ["sky"], "mask_encoding": "mono16"}, ["read-only", "mask_encoding"]),
         ({"vocabulary": "sky"}, ["type"]),
         ({"vocabulary": None}, ["undeclared"]),
