@@ -127,7 +127,7 @@ DECLARATIONS = (
         "min_share",
         Parameter.Type.DOUBLE,
         None,
-        "Share of an image's counts below which a class is not among the K; 0.0 keeps K; the model's own by default",
+        "Share of an image's votes below which a class is not among the K; 0.0 keeps K; the model's own by default",
         at_run_time=True,
         bounds=(0.0, 1.0),
     ),

@@ -27,7 +27,10 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-size", type=input_size, metavar="HxW", help="multiples of 32, such as 384x512")
     parser.add_argument("--resize", choices=RESIZES, help="letterbox keeps the aspect ratio (default: the model's)")
     parser.add_argument(
-        "--min-share", type=float, metavar="S", help="drop classes with less than this share of an image, 0..1"
+        "--min-share",
+        type=float,
+        metavar="S",
+        help="drop classes with less than this share of an image's votes, 0..1 (default: the model's, 0)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--backend", default="pytorch", metavar="B", help=f"one of {', '.join(BACKENDS)}")

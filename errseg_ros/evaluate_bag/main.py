@@ -51,7 +51,10 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stride", type=_stride, default=1, metavar="N", help="every N-th image (default: every one)")
     parser.add_argument(
-        "--vocabulary", type=vocabulary, metavar="V", help="file, or entries separated by ';' (default: the labels')"
+        "--vocabulary",
+        type=vocabulary,
+        metavar="V",
+        help="file, or entries separated by ';' (default: the labels' classes, without labels Cityscapes' 19)",
     )
     parser.add_argument(
         "--vocabulary-at",
