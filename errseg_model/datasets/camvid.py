@@ -20,8 +20,9 @@ CAMVID = DatasetSpecification(
     folder="camvid",
     classes=_CLASSES,
     splits={"test": "test", "train": "train", "val": "val"},
-    layouts=tuple(
-        Layout(f"{{split}}/images/{{name}}{suffix}", "{split}/labels/{name}.png", void=(VOID,))
-        for suffix in (".png", ".jpg")
+    layouts=(
+        Layout("{split}/images/{name}.png", "{split}/labels/{name}.png", void=(VOID,)),
+        Layout("{split}/images/{name}.jpg", "{split}/labels/{name}.png", void=(VOID,)),
+        Layout("{split}/{name}.png", "{split}annot/{name}.png", void=(VOID,)),  # as the tutorial publishes it
     ),
 )

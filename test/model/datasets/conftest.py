@@ -47,6 +47,7 @@ PUBLISHED = {
         "camvid", "test", "test/images/{}.png", "test/labels/{}.png", {0: "sky", 3: "road", 10: "bicyclist", 11: None}
     ),
     "camvid-jpg": Published("camvid", "val", "val/images/{}.jpg", "val/labels/{}.png", {8: "car", 11: None}),
+    "camvid-tutorial": Published("camvid", "test", "test/{}.png", "testannot/{}.png", {8: "car", 11: None}),
     "cityscapes": Published(
         "cityscapes",
         "val",
