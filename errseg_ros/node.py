@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
     from errseg_ros.segmentation_node import SegmentationNode
 
+USAGE = """usage: errseg_node [--ros-args -p NAME:=VALUE ... --params-file FILE -r FROM:=TO ...]
+
+Segments camera images until SIGINT or SIGTERM. All that can be set is a ROS parameter: see config/errseg.param.yaml, or
+`ros2 launch errseg_ros errseg.launch.py --show-args`."""
+
 STOP_SECONDS = 1.0
 """For an image or a change that is being computed; then the process ends without it."""
 
@@ -39,7 +44,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run the node until SIGINT or SIGTERM: exit status 0, or 1 when it cannot start."""
+    """Run the node until SIGINT or SIGTERM: exit status 0, or 1 when it cannot start. `args` begin with the program."""
+    if {"-h", "--help"} & set((sys.argv if args is None else args)[1:]):
+        print(USAGE)
+        sys.exit(0)
     reuse_memory()
     wait_passively()
     woken, wake = _signal_pipe()
@@ -136,6 +144,7 @@ class _RosThread(threading.Thread):
         from rclpy.exceptions import ParameterException
         from rclpy.executors import MultiThreadedExecutor
         from rclpy.signals import SignalHandlerOptions
+        from rclpy.utilities import remove_ros_args
 
         try:
             rclpy.init(
@@ -144,6 +153,8 @@ class _RosThread(threading.Thread):
             )
         except RuntimeError as error:  # RCLError, UnknownROSArgsError: a parameter file that is absent or broken
             raise _StartError(f"wrong arguments: {' '.join(str(error).split())}") from None
+        if unknown := remove_ros_args(self._args)[1:]:
+            raise _StartError(f"unknown arguments {' '.join(unknown)}: expected what `errseg_node --help` names")
         from errseg_model.errors import InputError
         from errseg_ros.segmentation_node import SegmentationNode
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 import subprocess
@@ -35,6 +36,15 @@ def test_what_is_wrong_at_start_is_one_line_and_exit_status_1(
         (line,) = (line for line in node.log().splitlines() if message in line)
         assert "[FATAL]" in line
         assert "Traceback" not in node.log()
+
+
+def test_what_is_no_argument_of_ros_is_not_ignored(ros_environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "errseg_ros.node"]
+    run = functools.partial(subprocess.run, env=ros_environment, capture_output=True, text=True, timeout=90)
+    helped = run([*command, "--help"])
+    assert (helped.returncode, helped.stdout.split()[:2]) == (0, ["usage:", "errseg_node"])
+    refused = run([*command, "--model", "errseg-b", "--ros-args", "-p", "cameras:=[a]"])
+    assert refused.returncode == 1 and "unknown arguments --model errseg-b" in refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
