@@ -146,7 +146,9 @@ class _Run:
         self._truths: Truths | None = None
         if plan.label_topic is not None and plan.label_key is not None:
             tolerance_ns = round(settings.tolerance_seconds * SECOND)
-            self._truths = Truths(reader, plan.label_topic, plan.label_key, tolerance_ns, progress.problems)
+            self._truths = Truths(
+                reader, plan.image_topic, plan.label_topic, plan.label_key, tolerance_ns, progress.problems
+            )
 
     def run(self, go_on: Callable[[Progress], bool]) -> None:
         progress = self._progress

@@ -14,6 +14,9 @@ SECOND = 1_000_000_000
 JUMP_NS = SECOND
 """Stamps may run back by so much in the order of recording; by more, time has jumped."""
 
+LEAP_NS = 3600 * SECOND
+"""Stamps that run ahead of the recording by more at once are of another clock: one that was set, or a stray one."""
+
 _CDR_HEADER = 4
 _LITTLE_ENDIAN = 1
 
@@ -42,7 +45,8 @@ def stamp_or_zero(data: bytes) -> int:
 class DriveTime:
     """The time of images since the first one: by their stamps, and by their recording where stamps do not tell.
 
-    Those are empty ones, and jumps back, as those of a simulator that was reset: from there on it counts anew.
+    Those are empty ones, and jumps: back, as of a simulator that was reset, or ahead, as of a clock that was set. From
+    there on it counts anew.
     """
 
     first_recorded_ns: int | None = None
@@ -51,6 +55,8 @@ class DriveTime:
     """Stamp of an image at zero."""
     newest_ns: int = 0
     """Stamp since the last jump."""
+    newest_recorded_ns: int = 0
+    """When that image was recorded."""
 
     def since_first(self, stamp_ns: int, recorded_ns: int) -> int:
         """Nanoseconds from the first image, which is the first that is asked for; a stamp of 0 is an empty one."""
@@ -59,9 +65,12 @@ class DriveTime:
         by_recording = recorded_ns - self.first_recorded_ns
         if stamp_ns == 0:
             return by_recording
-        if self.origin_ns is None or stamp_ns < self.newest_ns - JUMP_NS:
-            self.origin_ns, self.newest_ns = stamp_ns - by_recording, stamp_ns
-        self.newest_ns = max(self.newest_ns, stamp_ns)
+        later_ns = stamp_ns - self.newest_ns
+        jumps = later_ns < -JUMP_NS or later_ns - (recorded_ns - self.newest_recorded_ns) > LEAP_NS
+        if self.origin_ns is None or jumps:
+            self.origin_ns = stamp_ns - by_recording
+        if jumps or later_ns > 0:
+            self.newest_ns, self.newest_recorded_ns = stamp_ns, recorded_ns
         return stamp_ns - self.origin_ns
 
 

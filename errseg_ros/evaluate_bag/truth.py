@@ -27,7 +27,7 @@ _FOREIGN = 10
 
 @dataclass(frozen=True)
 class _Pass:
-    """The labels between two jumps back of the stamps, in the order of their stamps."""
+    """Labels in the order of their stamps: those of one pass of the drive, or all."""
 
     stamps: NDArray[np.int64]
     times: NDArray[np.int64]
@@ -36,11 +36,17 @@ class _Pass:
     """Of their messages in the topic."""
 
     def nearest(self, stamp_ns: int, recorded_ns: int) -> _Found:
-        """The label with the nearest stamp, of two as near the earlier."""
+        """The label with the nearest stamp, of two as near the earlier; of equal stamps the one recorded nearest."""
         after = min(int(np.searchsorted(self.stamps, stamp_ns)), len(self.stamps) - 1)
         place = min(max(after - 1, 0), after, key=lambda place: abs(int(self.stamps[place]) - stamp_ns))
+        first, end = np.searchsorted(self.stamps, (self.stamps[place], self.stamps[place] + 1))
+        apart = np.abs(self.times[first:end] - recorded_ns)
+        chosen = int(apart.argmin())
         return _Found(
-            int(self.numbers[place]), abs(int(self.stamps[place]) - stamp_ns), abs(int(self.times[place]) - recorded_ns)
+            int(self.numbers[first + chosen]),
+            abs(int(self.stamps[place]) - stamp_ns),
+            int(apart[chosen]),
+            unclear=int((apart <= _UNCLEAR * apart[chosen]).sum()) > 1,
         )
 
 
@@ -51,43 +57,52 @@ class _Found:
     """Between the stamps of label and image."""
     apart_ns: int
     """Between their times of recording."""
+    unclear: bool
+    """Whether another one has the same stamp and was recorded about as near."""
 
 
 class TruthMatcher:
     """Finds the labels of a topic by the stamps of images, whenever they were recorded.
 
-    The stamps of all labels are read at once; of their pictures only the last few are kept.
+    The stamps of all labels and images are read at once; of the labels' pictures only the last few are kept.
     """
 
-    def __init__(self, reader: BagReader, topic: str, tolerance_ns: int) -> None:
+    def __init__(self, reader: BagReader, image_topic: str, label_topic: str, tolerance_ns: int) -> None:
         self._reader = reader
-        self._topic = topic
+        self._topic = label_topic
         self._tolerance_ns = tolerance_ns
-        rows = [(stamp_or_zero(recorded.data), recorded.time_ns) for recorded in reader.messages([topic])]
-        stamps, times = np.array(rows, np.int64).reshape(-1, 2).T
-        self._passes = _passes(stamps if stamps.any() else times, times)
+        stamps, times = _stamps_and_times(reader, label_topic)
+        self._image_passes = _pass_starts(_stamps_and_times(reader, image_topic)[0])
+        self._passes = _in_passes(stamps, times)
+        if len(self._image_passes) == 1 and self._passes:
+            # No stamp comes again, so that the order of the labels tells nothing: several labellers may have made them.
+            self._passes = [_ordered(stamps, times, np.flatnonzero(stamps))]
         self._start()
         self.nearest_ns: int | None = None
         """How far the nearest label was from an image that has none within the tolerance."""
         self.unclear = False
-        """Whether the last image has labels in several passes, and no telling which is its own."""
+        """Whether the last image has several labels, and no telling which is its own."""
 
-    def find(self, stamp_ns: int, recorded_ns: int) -> BagMessage | None:
-        """The label of the image with this stamp; None without one.
+    def find(self, index: int, stamp_ns: int, recorded_ns: int) -> BagMessage | None:
+        """The label of the image at `index` of its topic, which has this stamp; None without one.
 
-        Where stamps come more than once, as in a drive that was played again, it is of the pass in which it was
-        recorded nearest to the image. There is none where that is not clear, or where it is clear that the image's own
-        pass has none.
+        Where the images' stamps come more than once, as in a drive that was played again, and the labels' as often, it
+        is of the same pass. Otherwise it is of the pass in which it was recorded nearest to the image, and there is none
+        where that is not clear, or where it is clear that the image's own pass has none.
         """
-        self.unclear = False
-        nearest = [one.nearest(stamp_ns, recorded_ns) for one in self._passes]
+        passes = self._passes
+        if len(passes) == len(self._image_passes) > 0:
+            passes = [passes[int(np.searchsorted(self._image_passes, index, "right")) - 1]]
+        nearest = [one.nearest(stamp_ns, recorded_ns) for one in passes]
         within = [found for found in nearest if found.distance_ns <= self._tolerance_ns]
+        self.unclear = False
         if not within:
             distances = (found.distance_ns for found in nearest)
             self.nearest_ns = min((d for d in (self.nearest_ns, *distances) if d is not None), default=None)
             return None
         best = min(within, key=lambda found: found.apart_ns)
-        self.unclear = any(found is not best and found.apart_ns <= _UNCLEAR * best.apart_ns for found in within)
+        others = (found for found in within if found is not best)
+        self.unclear = best.unclear or any(found.apart_ns <= _UNCLEAR * best.apart_ns for found in others)
         beside = (found for found in nearest if found not in within and found.distance_ns <= JUMP_NS)
         if self.unclear or any(_FOREIGN * (found.apart_ns + JUMP_NS) < best.apart_ns for found in beside):
             return None
@@ -112,29 +127,51 @@ class TruthMatcher:
         return next(message for place, message in self._kept if place == number)
 
 
-def _passes(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> list[_Pass]:
-    """A label that jumps back begins the next pass; those without a stamp are in none."""
-    passes: list[list[int]] = []
+def _stamps_and_times(reader: BagReader, topic: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of all messages of the topic, 0 for an empty stamp; a topic without any stamp has the times as stamps."""
+    rows = [(stamp_or_zero(recorded.data), recorded.time_ns) for recorded in reader.messages([topic])]
+    stamps, times = np.array(rows, np.int64).reshape(-1, 2).T
+    return (stamps if stamps.any() else times), times
+
+
+def _pass_starts(stamps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers of the messages that begin a pass: the first one with a stamp, and those whose stamp jumps back."""
+    starts: list[int] = []
     newest = 0
     for number, stamp in enumerate(stamps.tolist()):
-        if stamp == 0:
-            continue
-        if not passes or stamp < newest - JUMP_NS:
-            passes.append([])
+        if stamp and (not starts or stamp < newest - JUMP_NS):
+            starts.append(number)
             newest = stamp
-        passes[-1].append(number)
         newest = max(newest, stamp)
-    ordered = [np.array(sorted(one, key=lambda number: int(stamps[number])), np.int64) for one in passes]
-    return [_Pass(stamps[numbers], times[numbers], numbers) for numbers in ordered]
+    return np.array(starts, np.int64)
+
+
+def _in_passes(stamps: NDArray[np.int64], times: NDArray[np.int64]) -> list[_Pass]:
+    """Labels without a stamp are in none."""
+    parts = np.split(np.arange(len(stamps)), _pass_starts(stamps))[1:]
+    return [_ordered(stamps, times, numbers[stamps[numbers] != 0]) for numbers in parts]
+
+
+def _ordered(stamps: NDArray[np.int64], times: NDArray[np.int64], numbers: NDArray[np.int64]) -> _Pass:
+    numbers = numbers[np.argsort(stamps[numbers], kind="stable")]
+    return _Pass(stamps[numbers], times[numbers], numbers)
 
 
 class Truths:
     """The truth of images: their labels found, read and checked."""
 
-    def __init__(self, reader: BagReader, topic: str, key: LabelKey, tolerance_ns: int, problems: Problems) -> None:
+    def __init__(
+        self,
+        reader: BagReader,
+        image_topic: str,
+        label_topic: str,
+        key: LabelKey,
+        tolerance_ns: int,
+        problems: Problems,
+    ) -> None:
         """`problems` takes what cannot be used of the labels."""
         self._reader = reader
-        self._matcher = TruthMatcher(reader, topic, tolerance_ns)
+        self._matcher = TruthMatcher(reader, image_topic, label_topic, tolerance_ns)
         self._key = key
         self._problems = problems
 
@@ -145,9 +182,9 @@ class Truths:
 
     def of(self, index: int, stamp_ns: int, recorded_ns: int, size: tuple[int, int]) -> NDArray[np.uint16] | None:
         """(H, W) positions of the label's classes, for the image at `index` of size (H, W); None without a label."""
-        recorded = self._matcher.find(stamp_ns, recorded_ns)
+        recorded = self._matcher.find(index, stamp_ns, recorded_ns)
         if self._matcher.unclear:
-            self._problems.note("images with labels of several passes, as near in time", f"image {index}")
+            self._problems.note("images with several labels of their stamp, recorded as near", f"image {index}")
         if recorded is None:
             return None
         try:

@@ -39,6 +39,11 @@ def test_a_topic_is_stamped_where_any_message_is(ros: Any, stamps: list[int], st
         ([(3.0, 5.0), (0.0, 5.2), (3.3, 5.3)], [0, 0.2, 0.3]),  # one without a stamp
         ([(0.0, 5.0), (0.0, 5.2), (EPOCH, 5.25), (EPOCH + 0.1, 5.4)], [0, 0.2, 0.25, 0.35]),  # so are the first
         ([(3.0, 5.0), (6.0, 8.0), (0.1, 8.5), (0.4, 8.7)], [0, 3, 3.5, 3.8]),  # a simulator that was reset
+        ([(EPOCH, 5.0), (3.0, 5.2), (EPOCH + 0.4, 5.4), (EPOCH + 0.6, 5.6)], [0, 0.2, 0.4, 0.6]),  # a stray stamp
+        ([(EPOCH, 5.0), (2 * EPOCH, 5.2), (EPOCH + 0.4, 5.4)], [0, 0.2, 0.4]),
+        ([(5.0, 5.0), (6.0, 6.0), (EPOCH, 7.0), (EPOCH + 1, 8.0)], [0, 1, 2, 3]),  # a clock that was set
+        ([(5.0, 5.0), (605.0, 5.0), (1205.0, 5.0)], [0, 600, 1200]),  # a bag without times
+        ([(5.0, 5.0), (9000.0, 9000.0)], [0, 8995]),  # a long pause
     ],
 )
 def test_time_goes_by_stamps_and_on_where_they_do_not_tell(

@@ -20,11 +20,20 @@ def found(
 ) -> list[tuple[float, float] | None]:
     """The label of each image; both are (stamp, time of recording) in seconds."""
     start = ros.start
-    messages = [("/labels", start + round(t * SECOND), label(ros, start + round(s * SECOND))) for s, t in labels]
-    with BagReader(ros.bag(messages)) as reader:
-        matcher = TruthMatcher(reader, "/labels", round(tolerance * SECOND))
-        results = [matcher.find(start + round(s * SECOND), start + round(t * SECOND)) for s, t in images]
+    moments = [(start + round(s * SECOND), start + round(t * SECOND)) for s, t in images]
+    with BagReader(ros.bag([*of_topic(ros, "/labels", labels), *of_topic(ros, "/images", images)])) as reader:
+        matcher = TruthMatcher(reader, "/images", "/labels", round(tolerance * SECOND))
+        results = [matcher.find(number, *moment) for number, moment in enumerate(moments)]
     return [r and ((header_stamp(r.data) - start) / SECOND, (r.time_ns - start) / SECOND) for r in results]
+
+
+def of_topic(ros: Any, topic: str, rows: Iterable[tuple[float, float]]) -> list[tuple[str, int, Any]]:
+    """Messages of (stamp, time of recording) in seconds."""
+    return [(topic, ros.start + round(t * SECOND), label(ros, ros.start + round(s * SECOND))) for s, t in rows]
+
+
+def matcher_of(reader: BagReader) -> TruthMatcher:
+    return TruthMatcher(reader, "/images", "/labels", 1000)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +85,32 @@ def test_in_another_pass_the_nearest_stamp_does_not_count(ros: Any) -> None:
     assert found(ros, labels, [(2.0, 2.0), (0.0, 3.0), (2.0, 5.0)], 0.1) == [labels[1], labels[2], labels[3]]
 
 
-def test_a_pass_whose_labels_lie_beside_its_images_has_none_of_another(ros: Any) -> None:
+@pytest.mark.parametrize("further", [[], [(2.5, 90.0)]], ids=["as many passes", "one without labels"])
+def test_a_pass_whose_labels_lie_beside_its_images_has_none_of_another(
+    ros: Any, further: list[tuple[float, float]]
+) -> None:
     """A simulator was reset after a minute, and its labels came in another phase then."""
     labels = [(n + 0.5, n + 0.5) for n in range(5)] + [(float(n), 60.0 + n) for n in range(5)]
-    assert found(ros, labels, [(2.5, 2.5), (2.5, 62.5), (2.0, 62.0)], 0.05) == [labels[2], None, labels[7]]
+    images = [(2.5, 2.5), (0.5, 60.5), (2.5, 62.5), (3.0, 63.0)]
+    assert found(ros, labels, [*images, *further], 0.05)[:4] == [labels[2], None, None, labels[8]]
 
 
-def test_passes_that_time_does_not_tell_apart_give_no_label(ros: Any) -> None:
+@pytest.mark.parametrize("lag", [0.0, 1.0, 2.0, 4.0, 7.0, 20.0])
+def test_labels_that_come_later_are_of_the_pass_that_they_are_of(ros: Any, lag: float) -> None:
+    """As those of an offline labeller, which may be recorded beside the next pass, or after all of them."""
+    labels = [(stamp, round(time + lag, 3)) for stamp, time in THREE]
+    assert found(ros, labels, THREE, 0.001) == labels
+
+
+@pytest.mark.parametrize("images", [range(5), [0, 1, 2, 3, 4] * 3], ids=["one pass", "three passes"])
+def test_labels_that_time_does_not_tell_apart_are_none(ros: Any, images: Iterable[int]) -> None:
     """As of a bag that was converted without its times."""
-    messages = [("/labels", ros.start, label(ros, ros.start + n % 5 * SECOND)) for n in range(10)]
-    with BagReader(ros.bag(messages)) as reader:
-        matcher = TruthMatcher(reader, "/labels", 1000)
-        assert [matcher.find(ros.start + n * SECOND, ros.start) for n in range(5)] == [None] * 5
-        assert matcher.unclear
+    labels = of_topic(ros, "/labels", [(n % 5, 0.0) for n in range(10)])
+    with BagReader(ros.bag([*labels, *of_topic(ros, "/images", [(n, 0.0) for n in images])])) as reader:
+        matcher = matcher_of(reader)
+        for number, stamp in enumerate(images):
+            assert matcher.find(number, ros.start + stamp * SECOND, ros.start) is None
+            assert matcher.unclear
 
 
 DELAYS = np.random.default_rng(0).uniform(0, 1, 200)
@@ -99,6 +121,7 @@ DELAYS = np.random.default_rng(0).uniform(0, 1, 200)
     [
         (None, 0.2 + 2 * DELAYS),  # of several workers: in no order
         (None, 2 + 4 * DELAYS),
+        (None, 0.2 + 30 * DELAYS),  # and of very different speed
         (None, np.full(200, 300.0)),
         (-1e6, np.full(200, 20.0)),  # a stamp from before the simulator's clock
         (1e6, np.full(200, 0.3)),
@@ -119,43 +142,45 @@ def test_a_label_whose_stamp_is_unique_is_found_whatever_the_others_are(
 def test_one_label_without_a_stamp_is_none_of_any_image_and_loses_no_other(ros: Any) -> None:
     stamps = [n * SECOND // 10 for n in range(1, 40)]  # as of a simulator
     messages = [("/labels", ros.start + stamp, label(ros, 0 if n == 5 else stamp)) for n, stamp in enumerate(stamps)]
+    messages += [("/images", ros.start + stamp, label(ros, stamp)) for stamp in stamps]
     with BagReader(ros.bag(messages)) as reader:
-        matcher = TruthMatcher(reader, "/labels", 1000)
-        labelled = [matcher.find(stamp, ros.start + stamp) is not None for stamp in stamps]
+        matcher = matcher_of(reader)
+        labelled = [matcher.find(n, stamp, ros.start + stamp) is not None for n, stamp in enumerate(stamps)]
     assert labelled == [n != 5 for n in range(39)]
 
 
 def test_labels_of_a_topic_without_stamps_have_the_time_of_their_recording(ros: Any) -> None:
-    with BagReader(ros.bag([("/labels", ros.start + n * SECOND, label(ros, 0)) for n in range(3)])) as reader:
-        matcher = TruthMatcher(reader, "/labels", 1000)
-        recorded = matcher.find(ros.start + SECOND, ros.start)
+    messages = [(topic, ros.start + n * SECOND, label(ros, 0)) for n in range(3) for topic in ("/labels", "/images")]
+    with BagReader(ros.bag(messages)) as reader:
+        matcher = matcher_of(reader)
+        recorded = matcher.find(1, ros.start + SECOND, ros.start)
         assert recorded is not None and recorded.time_ns == ros.start + SECOND
 
 
 def test_distance_of_the_nearest_label_is_told(ros: Any) -> None:
-    path = ros.bag([("/labels", ros.start, label(ros, ros.start + SECOND))])
-    with BagReader(path) as reader:
-        matcher = TruthMatcher(reader, "/labels", 1000)
+    messages = [*of_topic(ros, "/labels", [(1.0, 0.0)]), *of_topic(ros, "/images", [(3.0, 0.0), (4.0, 0.1)])]
+    with BagReader(ros.bag(messages)) as reader:
+        matcher = matcher_of(reader)
         assert matcher.nearest_ns is None
-        assert matcher.find(ros.start + 3 * SECOND, ros.start) is None
+        assert matcher.find(0, ros.start + 3 * SECOND, ros.start) is None
         assert matcher.nearest_ns == 2 * SECOND
-        assert matcher.find(ros.start, ros.start) is None
-        assert matcher.find(ros.start + SECOND // 2, ros.start) is None
+        assert matcher.find(1, ros.start, ros.start) is None
+        assert matcher.find(1, ros.start + SECOND // 2, ros.start) is None
     assert matcher.nearest_ns == SECOND // 2
 
 
 def test_few_labels_are_kept_however_many_there_are(ros: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("errseg_ros.evaluate_bag.truth._KEPT_BYTES", 1000)  # some fifteen labels
-    messages = [("/labels", ros.start + n * SECOND // 10, label(ros, ros.start + n * SECOND // 10)) for n in range(500)]
-    with BagReader(ros.bag(messages)) as reader:
+    rows = [(n / 10, n / 10) for n in range(500)]
+    with BagReader(ros.bag([*of_topic(ros, "/labels", rows), *of_topic(ros, "/images", rows)])) as reader:
         opened = []
         of_reader = reader.messages
         monkeypatch.setattr(reader, "messages", lambda topics: opened.append(topics) or of_reader(topics))
-        matcher = TruthMatcher(reader, "/labels", 1000)
+        matcher = matcher_of(reader)
         for number in (n + back for n in range(10, 500, 5) for back in (0, -5)):  # stamps run back a little
             stamp = ros.start + number * SECOND // 10
-            assert matcher.find(stamp, stamp) is not None
+            assert matcher.find(number, stamp, stamp) is not None
             assert 2 < len(matcher._kept) < 30
-        assert matcher.find(ros.start + 1000 * SECOND, ros.start) is None  # a stamp from the future
-        assert len(opened) == 2  # for the stamps, and once for the labels
-        assert matcher.find(ros.start, ros.start) is not None  # and one from long ago
+        assert matcher.find(499, ros.start + 1000 * SECOND, ros.start) is None  # a stamp from the future
+        assert len(opened) == 3  # for the stamps of both, and once for the labels
+        assert matcher.find(0, ros.start, ros.start) is not None  # and one from long ago

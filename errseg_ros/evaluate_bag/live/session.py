@@ -72,7 +72,9 @@ class _Session:
         self._truths: Truths | None = None
         if plan.label_topic is not None and plan.label_key is not None:
             tolerance_ns = round(settings.tolerance_seconds * SECOND)
-            self._truths = Truths(reader, plan.label_topic, plan.label_key, tolerance_ns, self._progress.problems)
+            self._truths = Truths(
+                reader, plan.image_topic, plan.label_topic, plan.label_key, tolerance_ns, self._progress.problems
+            )
         self._longest_seconds = 0.0
         self._again = 0
 
