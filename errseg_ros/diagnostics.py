@@ -106,6 +106,7 @@ class CameraMonitor:
         self._last_received: float | None = None
         self._unanswered_since: float | None = None
         self._first_fault = self._last_fault = 0.0
+        self._fault_gap = 0.0  # between the last two of them
 
     @property
     def _waiting(self) -> int:
@@ -126,8 +127,10 @@ class CameraMonitor:
         with self._lock:
             self._dropped[reason] += 1
             if reason is not Drop.REPLACED:
-                self._last_fault = self._clock()
-                self._first_fault = self._first_fault if self._faults else self._last_fault
+                now = self._clock()
+                self._first_fault = self._first_fault if self._faults else now
+                self._fault_gap = now - self._last_fault if self._faults else 0.0
+                self._last_fault = now
                 self._faults += 1
 
     def answer(self, stages: Mapping[str, float], latency: float) -> None:
@@ -187,7 +190,7 @@ class CameraMonitor:
         elif unanswered > thresholds.stale_seconds:
             findings.append((ERROR if self._faults else WARN, f"no image answered for {unanswered:.1f} s"))
         failing = self._last_fault - self._first_fault if self._faults else 0.0
-        if failing > thresholds.stale_seconds and silent <= failing:
+        if failing > thresholds.stale_seconds and silent <= max(thresholds.stale_seconds, 2 * self._fault_gap):
             findings.append((ERROR, f"images fail for {failing:.1f} s"))
         if self._faults:
             findings.append((WARN, f"{self._faults} undecodable or failed since the last answer"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from errseg_model.cli.figures import show_figures
+from errseg_model.cli.figures import add_json_option, check_json, show_figures
 from errseg_model.cli.options import input_size
 from errseg_model.errors import InputError
 from errseg_ros.benchmark_node.changes import measure_changes
@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
+        check_json(options.json)
         report = _measure(options)
         show_figures(f"\n{report.to_text()}", report.to_json(), options.json)
     except InputError as error:
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--changes", type=_whole_number, default=60, help="to names seen before (default: 60)")
     parser.add_argument("--soak-seconds", type=_soak_seconds, default=600.0, metavar="S", help="(default: 600)")
     parser.add_argument("--input-size", type=input_size, metavar="HxW", help="of the model (default: its own)")
-    parser.add_argument("--json", type=Path, metavar="F", help="write all figures to this file")
+    add_json_option(parser)
     return parser
 
 

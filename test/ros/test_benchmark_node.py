@@ -203,6 +203,14 @@ def test_a_node_whose_first_reply_is_lost_is_asked_again_before_it_counts_as_rea
     assert asked[1].asked_ns - asked[0].asked_ns >= 0.2e9
 
 
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--json", str(tmp_path / "file" / "figures.json")]) == 2
+    assert "figures.json" in capsys.readouterr().err
+
+
 def test_all_parts_run_over_the_real_middleware(ros_environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     run = subprocess.run(

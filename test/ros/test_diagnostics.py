@@ -187,6 +187,15 @@ def test_a_camera_that_is_gone_after_two_faults_is_no_error(bench: Bench) -> Non
     assert reports[-1].message.startswith("no image for 36")
 
 
+def test_a_camera_that_is_gone_after_an_hour_of_faults_is_soon_no_error(bench: Bench) -> None:
+    for _ in range(3600):
+        bench.drop(Drop.UNDECODABLE)
+        report = bench.after(1)
+    assert report.level == ERROR
+    report = bench.after(4)
+    assert report.level == WARN and "no image for 5.0 s" in report.message
+
+
 def test_a_report_becomes_a_status(bench: Bench) -> None:
     status = bench.after(1).status("errseg: front", "cuda:0")
     assert (status.name, status.hardware_id, status.message) == ("errseg: front", "cuda:0", "no image yet")
