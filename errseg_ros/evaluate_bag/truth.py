@@ -87,8 +87,8 @@ class TruthMatcher:
         """The label of the image at `index` of its topic, which has this stamp; None without one.
 
         Where the images' stamps come more than once, as in a drive that was played again, and the labels' as often, it
-        is of the same pass. Otherwise it is of the pass in which it was recorded nearest to the image, and there is none
-        where that is not clear, or where it is clear that the image's own pass has none.
+        is of the same pass. Otherwise it is of the pass in which it was recorded nearest to the image, and there is
+        none where that is not clear, or where it is clear that the image's own pass has none.
         """
         passes = self._passes
         if len(passes) == len(self._image_passes) > 0:
