@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from errseg_model.backends.cuda_graphs import Compute, CudaRecorder, RecordedCompute
-from errseg_model.backends.graphs import EncodeGraph, FuseGraph, GraphHalves
+from errseg_model.backends.graphs import FUSE_CLASSES, EncodeGraph, FuseGraph, GraphHalves
 from errseg_model.errors import InputError
 from errseg_model.network.errseg import ERRSeg, ImageEncoding
 
@@ -19,9 +19,6 @@ KEPT = (1, 2, 19)
 
 COMPILATIONS = 60
 """Of each half; PyTorch computes what comes after them, such as a twenty-first size, without compiling it."""
-
-FUSE_CLASSES = 3
-"""How many of FUSE_INPUTS, from the first, have K as their second dimension."""
 
 
 class CompiledHalves(GraphHalves):

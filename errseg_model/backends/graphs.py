@@ -22,6 +22,9 @@ ENCODE_OUTPUTS = ("dense16", "dense32", *GUIDANCE)
 FUSE_INPUTS = ("cost16", "cost32", "text", *GUIDANCE)
 FUSE_OUTPUTS = ("logits",)
 
+FUSE_CLASSES = 3
+"""How many of FUSE_INPUTS, from the first, have K as their second dimension."""
+
 
 class EncodeGraph(nn.Module):
     """`Halves.encode` of the network: ENCODE_INPUTS to ENCODE_OUTPUTS."""

@@ -67,6 +67,20 @@ def test_a_single_class_is_served(lite: Model, computed_by: Callable[[str], Halv
     assert compare(lite.network, computed_by(name), lite.config, batch=1, classes=1).max_difference < 1e-3
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("first", [1, 2, 19])
+def test_openvino_serves_any_number_of_classes_whatever_came_first(
+    lite: Model, lite_graphs: OnnxGraphs, first: int, precision: str
+) -> None:
+    """As of a node that is started with a single word and then gets more."""
+    if precision == "bfloat16":
+        needs_bfloat16()
+    halves = ExportedHalves(lambda _: lite_graphs, lambda graph: OpenVinoEngine(graph, precision))
+    for classes in (first, 8, 19, 1, 48):
+        agreement = compare(lite.network, halves, lite.config, batch=1, classes=classes)
+        assert agreement.mask_agreement > (0.999 if precision == "float32" else 0.9)
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_batch_is_served(lite: Model, computed_by: Callable[[str], Halves], name: str) -> None:
     assert compare(lite.network, computed_by(name), lite.config, batch=3, classes=6).max_difference < 1e-3
