@@ -22,8 +22,10 @@ unexport LD_LIBRARY_PATH ROS_DISTRO
 endif
 
 .PHONY: help setup demo test lint benchmark-node benchmark-accuracy clean
-# Another Python may be asked for, and the one of .venv may have gone from the system.
-ifneq ($(PYTHON)$(shell $(BIN)/python -c '' 2>/dev/null || echo broken),)
+# An environment works where it was made, with the Python that it was made with: the stamp names both. Another one may be
+# asked for.
+PYTHON_VERSION := $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+ifneq ($(PYTHON)$(CURDIR) $(shell $(PYTHON_VERSION) 2>/dev/null || echo broken),$(shell cat $(STAMP) 2>/dev/null))
 .PHONY: $(STAMP)
 endif
 
@@ -34,7 +36,7 @@ setup: $(STAMP)  ## set up .venv; PYTHON=python3.12 chooses the Python
 
 $(STAMP): $(SETUP_INPUTS)
 	@tools/setup.sh
-	@touch $@
+	@echo "$(CURDIR) $$($(PYTHON_VERSION))" > $@
 
 demo: setup  ## run the node on the embedded drive, or on SOURCE=FILE (mp4, bag, folder); results in OUT=demo_out
 	@$(BIN)/errseg_demo $(if $(SOURCE),--source "$(SOURCE)") --out "$(OUT)"

@@ -25,7 +25,9 @@ works() {
 
 find_python() {
     local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.10}; do
+    local candidates=(python3 python3.13 python3.12 python3.11 python3.10)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
         if works "$candidate"; then
             command -v "$candidate"
             return
@@ -76,7 +78,8 @@ missing=$(missing_packages "$python")
     fail "$python lacks what set-up needs. On Debian and Ubuntu:" "  sudo apt-get install ${missing//$'\n'/ }"
 
 version=$("$python" -c 'import platform; print(platform.python_version())')
-if works "$VENV/bin/python" && pip --version >/dev/null 2>&1 && [[ -z ${PYTHON:-} ||
+# Its programs name the place where it was made, which may not be this one.
+if works "$VENV/bin/python" && pip --version >/dev/null 2>&1 && grep -qF "$PWD/$VENV/bin/" "$VENV/bin/pip" && [[ -z ${PYTHON:-} ||
     $("$VENV/bin/python" -c 'import platform; print(platform.python_version())') == "$version" ]]; then
     begin "environment $VENV is there"
 else

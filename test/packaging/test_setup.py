@@ -97,7 +97,7 @@ def checkout(tmp_path: Path) -> Path:
         os.utime(path, (an_hour_ago, an_hour_ago))
     stamp = tmp_path / ".venv" / "errseg_setup_done"
     stamp.parent.mkdir()
-    stamp.touch()
+    stamp.write_text(f"{tmp_path} {'.'.join(map(str, sys.version_info[:2]))}\n")
     os.utime(stamp, (an_hour_ago + 1800, an_hour_ago + 1800))
     python = tmp_path / ".venv" / "bin" / "python"
     python.parent.mkdir()
@@ -130,6 +130,18 @@ def test_an_environment_that_does_not_start_is_set_up_again(checkout: Path) -> N
     python = checkout / ".venv" / "bin" / "python"
     python.unlink()
     python.symlink_to(checkout / "python3.9")
+    assert make("--dry-run", "demo", folder=checkout).stdout.startswith("tools/setup.sh\n")
+
+
+def test_an_environment_that_was_moved_or_copied_is_set_up_again(checkout: Path) -> None:
+    """Its programs would start those of the place where it was made, or nothing."""
+    moved = checkout.rename(checkout.with_name("moved"))
+    assert make("--dry-run", "demo", folder=moved).stdout.startswith("tools/setup.sh\n")
+
+
+def test_an_environment_of_another_python_is_set_up_again(checkout: Path) -> None:
+    """As after an upgrade of the system from 3.11 to 3.12 behind the same name."""
+    (checkout / ".venv" / "errseg_setup_done").write_text(f"{checkout} 3.9\n")
     assert make("--dry-run", "demo", folder=checkout).stdout.startswith("tools/setup.sh\n")
 
 
