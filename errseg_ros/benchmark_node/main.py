@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print. Returns 0, 2 for wrong input, 1 when the node failed, a mask was wrong or none came."""
     options = _parser().parse_args(arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, _interrupt)
     try:
         check_json(options.json)
         report = _measure(options)

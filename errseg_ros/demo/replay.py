@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import rclpy
@@ -28,7 +29,7 @@ from errseg_ros.image_messages import image_message
 _START_SECONDS = 180.0
 _ANSWER_SECONDS = 60.0
 _LOST_SECONDS = 5.0  # an image may be lost on its way: it is best effort
-_QUEUE = 10  # masks that may wait here while an image is read
+_QUEUE = 10  # masks that may wait here while an image is published
 
 
 class Camera:
@@ -94,7 +95,7 @@ class Camera:
         shown: Frame | None = None
         started = time.monotonic_ns()
         with tqdm(total=len(source.stamps), desc="  replay", unit=" images", disable=None, ncols=80) as bar:
-            for number, frame in enumerate(source.frames()):
+            for number, frame in enumerate(self._read(source.frames())):
                 if number == half and shown is not None:
                     began = time.monotonic_ns()
                     self._show_until_answered(number - 1, shown, before, any_frame=True)
@@ -115,6 +116,18 @@ class Camera:
         change.check()
         self._show_until_answered(last, shown, after)
         return self._inbox.recording(before, after, change)
+
+    def _read(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """The frames, read on another thread: answers are to be received in the meantime."""
+        with ThreadPoolExecutor(1) as reader:
+            while True:
+                coming = reader.submit(next, frames, None)
+                while not coming.done():
+                    self._spin(0.01)
+                frame = coming.result()
+                if frame is None:
+                    return
+                yield frame
 
     def _show(self, number: int, frame: Frame) -> None:
         header = Header(frame_id="camera")

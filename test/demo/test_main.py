@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from PIL import Image
 
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
-from errseg_ros.demo.isolation import own_domain
+from errseg_ros.demo.isolation import LAST_DOMAIN, isolate, own_domain
 from errseg_ros.demo.main import MARK, main, make_room
 from errseg_ros.sample_bag import write_sample_bag
 
@@ -116,6 +118,51 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message() -> None:
 def test_an_error_inside_a_domain_of_its_own_stays_what_it_is() -> None:
     with pytest.raises(PermissionError, match="of the body"), own_domain(7):
         raise PermissionError("of the body")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_files_that_another_user_left_take_no_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_mode & 0o011 != 0o011:
+            path.chmod(path.stat().st_mode | 0o011)
+    for domain in range(1, LAST_DOMAIN + 1):
+        (tmp_path / f"errseg_ros_domain_{domain}.lock").touch(0o644)
+    os.seteuid(65534)
+    try:
+        with own_domain(7) as first, own_domain(7) as second:
+            assert (first, second) == (8, 9)
+    finally:
+        os.seteuid(0)
+
+
+def test_no_domain_left_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with ExitStack() as stack:
+        for _ in range(LAST_DOMAIN):
+            stack.enter_context(own_domain(0))
+        with pytest.raises(InputError, match="all ROS domains"):
+            stack.enter_context(own_domain(0))
+
+
+def test_a_domain_that_the_user_has_set_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The vehicle's own node may run in it, and would get the demo's images and words."""
+    environment = {"ROS_DOMAIN_ID": "7", "AMENT_PREFIX_PATH": "", "PATH": os.environ["PATH"]}
+    monkeypatch.setattr(os, "environ", environment)
+    with own_domain(6) as vehicles, ExitStack() as stack:
+        isolate(stack)
+        assert int(environment["ROS_DOMAIN_ID"]) != vehicles == 7
+        assert "FASTDDS_DEFAULT_PROFILES_FILE" not in environment
+
+
+def test_an_installed_package_is_run_with_its_fast_dds_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)
+    (tmp_path / "share/ament_index/resource_index/packages/errseg_ros").touch()
+    environment = {"AMENT_PREFIX_PATH": str(tmp_path), "PATH": os.environ["PATH"]}
+    monkeypatch.setattr(os, "environ", environment)
+    with ExitStack() as stack:
+        isolate(stack)
+    assert environment["FASTDDS_DEFAULT_PROFILES_FILE"] == f"{tmp_path}/share/errseg_ros/config/fastdds.xml"
 
 
 def test_room_is_not_made_at_the_cost_of_others(tmp_path: Path) -> None:
