@@ -22,6 +22,10 @@ def check_json(place: Path | None) -> None:
 
 def show_figures(text: str, content: dict[str, Any], place: Path | None) -> None:
     """Print, and write --json where it is asked for. Raises InputError."""
-    print(text)  # first: a place that cannot be written is not to cost the figures
-    if place is not None:
-        write_json(place, content)
+    try:
+        print(text, flush=True)
+    except UnicodeEncodeError:  # of a terminal that has no such letters
+        print(text.encode("ascii", "backslashreplace").decode(), flush=True)
+    finally:  # neither is to cost the other
+        if place is not None:
+            write_json(place, content)
