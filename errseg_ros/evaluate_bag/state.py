@@ -97,7 +97,7 @@ class State:
 
     def load(self, place: int) -> Progress:
         """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
-        path = self._path(place)
+        path = self.path(place)
         progress = start(self._plans[place], self._settings)
         if not os.path.isfile(path):
             return progress
@@ -111,7 +111,7 @@ class State:
 
     def save(self, place: int, progress: Progress, seconds: float) -> None:
         """Keep how far a bag is, and how many seconds the evaluation took until now."""
-        with whole(self._path(place)) as partial, partial.open("wb") as file:
+        with whole(self.path(place)) as partial, partial.open("wb") as file:
             np.savez(file, **_arrays(progress))
         self._write(seconds)
         self.saved = True
@@ -120,7 +120,8 @@ class State:
         """The evaluation is complete, or there is nothing to go on with."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, place: int) -> Path:
+    def path(self, place: int) -> Path:
+        """Where the bag at this place among the plans is kept, once it was saved."""
         return self.folder / f"bag-{self._digests[place]}.npz"
 
     def _check_bags(self, kept: Mapping[str, tuple[str, int]]) -> None:

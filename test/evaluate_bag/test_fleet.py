@@ -46,6 +46,25 @@ slow.__module__ = "__main__"
 run.evaluate = slow
 """
 
+# Writes down which images are computed.
+TOLD = """
+import errseg_ros.evaluate_bag.fleet.run as run
+def told(assignment, evaluate=run.evaluate):
+    from errseg_ros.evaluate_bag.accumulator import Accumulator
+    add = Accumulator.add
+    def added(self, answer):
+        with open({file!r}, "a") as file:
+            print(assignment.plan.name, answer.index, file=file)
+        add(self, answer)
+    Accumulator.add = added
+    try:
+        yield from evaluate(assignment)
+    finally:
+        Accumulator.add = add
+told.__module__ = "__main__"
+run.evaluate = told
+"""
+
 
 class Cluster:
     """Two nodes with one core each. A test may take the second away; `complete` brings it back."""
@@ -162,10 +181,10 @@ def frames(out: Path) -> pl.DataFrame:
     return pl.read_parquet(out / "frames.parquet").drop("latency_ms")
 
 
-def state_file(out: Path, bag: Path, make_settings: Callable[..., Any]) -> Path:
-    """What is kept of a bag."""
-    plans, settings = prepare([bag], make_settings(image_topic="/camera/image", label_topic="/camera/labels"))
-    return State(out, plans, settings)._path(0)
+def kept(out: Path, bags: Sequence[Path], make_settings: Callable[..., Any]) -> State:
+    """What is kept of an unfinished evaluation of bags."""
+    plans, settings = prepare(bags, make_settings(image_topic="/camera/image", label_topic="/camera/labels"))
+    return State(out, plans, settings)
 
 
 @pytest.fixture(scope="module")
@@ -210,8 +229,8 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_report(
 ) -> None:
     out = tmp_path / "out"
     running = Running(*bags, "--out", out, "--ray", cluster.address, errors=tmp_path / "errors")
-    state = state_file(out, bags[1], make_settings)
-    wait_for(lambda: state.is_file() or running.process.poll() is not None)
+    file = kept(out, bags, make_settings).path(1)
+    wait_for(lambda: file.is_file() or running.process.poll() is not None)
     assert "two" in cluster.workers(), running.errors()
     os.kill(cluster.workers()["two"], signal.SIGKILL)
     assert running.process.wait(timeout=200) == 0, running.errors()
@@ -250,12 +269,22 @@ def test_a_node_that_is_lost_changes_nothing_in_the_report(
 
 
 def test_ctrl_c_reports_what_is_done_and_resume_does_the_rest_only(
-    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path, wait_for: Callable[..., None]
+    cluster: Cluster,
+    bags: list[Path],
+    here: Path,
+    tmp_path: Path,
+    make_settings: Callable[..., Any],
+    wait_for: Callable[..., None],
 ) -> None:
     out = tmp_path / "out"
     arguments = (*bags, "--out", out, "--ray", cluster.address)
     running = Running(*arguments, errors=tmp_path / "errors")
-    wait_for(lambda: re.search("[12] of 3 bags", running.errors()) or running.process.poll() is not None)
+    state = kept(out, bags, make_settings)
+
+    def one_is_done_and_two_begun() -> bool:
+        return re.search("[12] of 3 bags", running.errors()) is not None and state.path(1).is_file()
+
+    wait_for(lambda: one_is_done_and_two_begun() or running.process.poll() is not None)
     running.process.send_signal(signal.SIGINT)
     assert running.process.wait(timeout=200) == 130, running.errors()
     assert "Traceback" not in running.errors()
@@ -266,17 +295,19 @@ def test_ctrl_c_reports_what_is_done_and_resume_does_the_rest_only(
     done = frames(out)
     assert done.join(whole, on=["bag", "index"], how="semi").equals(done)
     assert len(done) < len(whole)
-    again = (
-        "import errseg_ros.evaluate_bag.fleet.run as run\n"
-        "submit = run._Fleet._submit\n"
-        "def submitted(self, place):\n"
-        "    print('submitted', place, 'from', self._images[place])\n"
-        "    submit(self, place)\n"
-        "run._Fleet._submit = submitted\n"
-    )
-    result = run(*arguments, "--resume", prepare=again)
+    stood = [state.load(place) for place in range(len(bags))]
+    assert stood[0].done and not stood[1].done and stood[1].next_index > 0
+    computed = tmp_path / "computed"
+    result = run(*arguments, "--resume", prepare=TOLD.format(file=str(computed)))
     assert result.returncode == 0, result.stderr
     assert_same(out, here)
+    left = [
+        f"{bag.name} {index}"
+        for bag, progress in zip(bags, stood, strict=True)
+        for index in whole.filter(pl.col("bag") == bag.name)["index"]
+        if index >= progress.next_index
+    ]
+    assert sorted(computed.read_text().splitlines()) == sorted(left)
 
 
 def test_a_bag_that_is_wrong_does_not_stop_the_others_nor_lock_them_in(
@@ -302,8 +333,8 @@ def test_a_bag_that_is_wrong_does_not_stop_the_others_nor_lock_them_in(
     assert line.endswith(told)
     assert not (out / "report.html").exists()
     assert list((masks / "one").iterdir()) == []
-    kept = set((out / ".evaluate_bag").glob("*.npz"))
-    assert kept == {state_file(out, bag, make_settings) for bag in bags[1:]}
+    state = kept(out, bags, make_settings)
+    assert set(state.folder.glob("*.npz")) == {state.path(1), state.path(2)}
     result = run(*bags[1:], "--out", out, "--ray", cluster.address, "--resume")
     assert result.returncode == 0, result.stderr
     assert frames(out).equals(frames(here).filter(pl.col("bag") != "one"))

@@ -80,8 +80,7 @@ def test_state_holds_no_code(bag: Path, tmp_path: Path, make_settings: MakeSetti
     plans, settings = prepare([bag], make_settings(label_topic="/camera/labels"))
     state = State(tmp_path / "out", plans, settings)
     state.create()
-    (file,) = [state._path(0)]
-    file.write_bytes(pickle.dumps(print))
+    state.path(0).write_bytes(pickle.dumps(print))
     with pytest.raises(InputError, match="cannot be read"):
         state.load(0)
 
