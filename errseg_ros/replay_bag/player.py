@@ -48,6 +48,8 @@ class Player:
         tell_time: Callable[[int], None],
         pace: Pace,
         report: Callable[[], None],
+        clock: Callable[[], int] = time.monotonic_ns,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Prepare.
 
@@ -56,11 +58,15 @@ class Player:
             tell_time: takes the bag's time in nanoseconds.
             pace: how fast.
             report: called after each message.
+            clock: gives nanoseconds that never jump.
+            sleep: waits for so many seconds.
         """
         self._send = send
         self._tell_time = tell_time
         self._pace = pace
         self._report = report
+        self._clock = clock
+        self._sleep = sleep
         self._schedule = _Schedule(0, 0, pace.rate)
         self._next_tick: int | None = None
         self.lateness = Lateness()
@@ -68,16 +74,16 @@ class Player:
 
     def play(self, messages: ReadAhead, start_ns: int) -> None:
         """One pass over the messages; the bag starts at `start_ns`. Raises what reading raises."""
-        time.sleep(self._pace.delay)
+        self._sleep(self._pace.delay)
         messages.fill()
         message = messages.next()
         # From here on time runs: what the first reading takes makes nothing late.
-        self._schedule = _Schedule(start_ns, time.monotonic_ns(), self._pace.rate)
+        self._schedule = _Schedule(start_ns, self._clock(), self._pace.rate)
         self._next_tick = self._schedule.steady_ns if self._pace.clock_hz else None
         while message is not None:
             due = self._schedule.due(message.time_ns)
             self._sleep_until(due)
-            self.lateness.add(time.monotonic_ns() - due)
+            self.lateness.add(self._clock() - due)
             self._send[message.topic](message.data)
             self._report()
             message = self._read(messages)
@@ -85,22 +91,22 @@ class Player:
     def _read(self, messages: ReadAhead) -> Message | None:
         while True:
             self._tick()
-            left = None if self._next_tick is None else (self._next_tick - time.monotonic_ns()) / SECOND
+            left = None if self._next_tick is None else (self._next_tick - self._clock()) / SECOND
             try:
                 return messages.next(left if left is None else max(left, 0.0))
             except TimeoutError:
                 continue
 
     def _sleep_until(self, due: int) -> None:
-        while (now := time.monotonic_ns()) < due:
+        while (now := self._clock()) < due:
             self._tick()
             wake = due if self._next_tick is None else min(due, self._next_tick)
-            time.sleep(max(wake - now, 0) / SECOND)
+            self._sleep(max(wake - now, 0) / SECOND)
         self._tick()
 
     def _tick(self) -> None:
         """Tell the time if it is time to; what was missed is not made up for."""
-        now = time.monotonic_ns()
+        now = self._clock()
         if self._next_tick is None or now < self._next_tick:
             return
         self._tell_time(self._schedule.bag_time(now))
