@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import socket
 import sys
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,15 +37,27 @@ def drive(ros: Any) -> Path:
 
 
 @pytest.fixture
-def assignment(
-    drive: Path, make_settings: Any, make_models: Any, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[task.Assignment]:
-    """The drive for this process, with models that read their answer from the picture."""
-    monkeypatch.setattr("errseg_ros.evaluate_bag.models.Models", make_models)
+def loaded(make_models: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[weakref.ref[Any]]]:
+    """The models that were loaded, one after the other; they read their answer from the picture."""
+    loaded: list[weakref.ref[Any]] = []
+
+    def load(settings: Any) -> Any:
+        models = make_models(settings)
+        loaded.append(weakref.ref(models))
+        return models
+
+    monkeypatch.setattr("errseg_ros.evaluate_bag.models.Models", load)
+    task.forget_models()
+    yield loaded
+    task.forget_models()
+
+
+@pytest.fixture
+def assignment(drive: Path, loaded: list[Any], make_settings: Any, monkeypatch: pytest.MonkeyPatch) -> task.Assignment:
+    """The drive for this process."""
     monkeypatch.setattr(task, "machine_name", lambda: "here")
     (plan,), settings = prepare([drive], make_settings("sky; road", label_topic="/camera/labels"))
-    yield task.Assignment(plan, settings, identity(settings), 1)
-    task._loaded.clear()
+    return task.Assignment(plan, settings, identity(settings), 1)
 
 
 def messages(assignment: task.Assignment, kind: Any = task.Message) -> list[Any]:
@@ -63,12 +76,14 @@ def test_a_bag_is_evaluated_as_without_ray(assignment: task.Assignment, make_mod
         np.testing.assert_array_equal(there.accumulator.rows.to_arrays()[name], column)
 
 
-def test_a_bag_goes_on_from_what_was_saved(assignment: task.Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bag_goes_on_from_what_was_saved(
+    assignment: task.Assignment, loaded: list[weakref.ref[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(task, "SAVE_SECONDS", 0.0)
     monkeypatch.setattr(task, "SAVE_BYTES_PER_SECOND", 1e12)
     *saved, whole = messages(assignment, task.Saved)
     assert [message.progress().next_index for message in saved] == [1, 2, 3, 4, 5, 6]
-    models = task._loaded[0][1]
+    (models,) = (reference() for reference in loaded)
     models.computed.clear()
     (*_, again) = messages(replace(assignment, saved=saved[3]), task.Saved)
     assert len(models.computed) == 2
@@ -88,30 +103,40 @@ def test_saves_are_the_rarer_the_larger_they_are(assignment: task.Assignment, mo
 
 
 def test_a_process_keeps_its_models_as_long_as_the_settings_are_the_same(
-    assignment: task.Assignment, make_settings: Any
+    assignment: task.Assignment, loaded: list[weakref.ref[Any]]
 ) -> None:
     messages(assignment)
-    first = task._loaded[0][1]
     messages(assignment)
-    assert task._loaded[0][1] is first
+    assert len(loaded) == 1
     messages(replace(assignment, settings=replace(assignment.settings, stride=2)))
-    assert task._loaded[0][1] is not first and len(task._loaded) == 1
+    gc.collect()
+    assert [reference() is not None for reference in loaded] == [False, True]  # two may not fit into the memory
 
 
 def test_a_task_that_is_ended_stops_after_the_image_in_work(
     assignment: task.Assignment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = Accumulator.add
-    seen = []
+    seen: list[int] = []
+    in_work, go_on = threading.Event(), threading.Event()
 
     def slow(self: Accumulator, answer: Any) -> None:
         seen.append(answer.index)
-        time.sleep(0.5)
+        in_work.set()
+        assert go_on.wait(60)
         add(self, answer)
 
+    join = threading.Thread.join
+
+    def wait_for_image(thread: threading.Thread, timeout: float | None = None) -> None:
+        go_on.set()  # not before: until here the end has not been asked for
+        join(thread, timeout)
+
     monkeypatch.setattr(Accumulator, "add", slow)
+    monkeypatch.setattr(threading.Thread, "join", wait_for_image)
     running = task.evaluate(assignment)
     assert isinstance(next(running), task.Started)
+    assert in_work.wait(60)
     running.close()
     assert seen == [0]
     assert not [thread for thread in threading.enumerate() if thread.name == "evaluate"]

@@ -193,6 +193,11 @@ def _check(assignment: Assignment) -> None:
 _loaded: list[tuple[Settings, Models]] = []
 
 
+def forget_models() -> None:
+    """The next bag loads them anew."""
+    _loaded.clear()
+
+
 def _models(settings: Settings, threads: int) -> Models:
     """Those of this process; loaded where it has none for these settings."""
     reuse_memory()
@@ -205,7 +210,7 @@ def _models(settings: Settings, threads: int) -> Models:
     torch.set_num_threads(threads)
     cv2.setNumThreads(threads)
     if not _loaded or _loaded[0][0] != settings:
-        _loaded.clear()  # before others take their place in memory
+        forget_models()  # before others take their place in memory
         try:
             _loaded.append((settings, Models(settings)))
         except InputError as error:
