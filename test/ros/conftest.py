@@ -166,11 +166,11 @@ class Client:
         """Change the vocabulary; the one result."""
         return self.set(vocabulary=list(names))[0]
 
-    def set_vocabulary_without_waiting(self, names: Sequence[str]) -> None:
-        """Ask for another vocabulary and do not wait for the answer."""
+    def set_vocabulary_without_waiting(self, names: Sequence[str]) -> Any:
+        """Ask for another vocabulary and do not wait; the future of the answer."""
         client = self.node.create_client(SetParameters, "/errseg/set_parameters")
         self.wait_until(client.service_is_ready, "the parameter service")
-        client.call_async(SetParameters.Request(parameters=_parameters({"vocabulary": list(names)})))
+        return client.call_async(SetParameters.Request(parameters=_parameters({"vocabulary": list(names)})))
 
     def set_atomically(self, **values: Any) -> Any:
         """Set parameters as one change; the one result."""
