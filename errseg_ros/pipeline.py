@@ -41,7 +41,7 @@ _CLOSE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class _Received:
+class Received:
     """A camera's message, and when it came, by time.perf_counter."""
 
     message: Any
@@ -49,7 +49,7 @@ class _Received:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class Picture:
     """A camera's image, ready to be computed."""
 
     camera: str
@@ -111,7 +111,7 @@ class Pipeline:
         self._cameras = {
             camera: CameraPublishers(node, camera, values.class_confidence_encoding) for camera in values.cameras
         }
-        self._message_type, self._topic, self._decode = _TRANSPORTS[values.image_transport]
+        self._message_type, self._topic, self._to_rgb = _TRANSPORTS[values.image_transport]
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
@@ -172,28 +172,39 @@ class Pipeline:
         """Compute no further image. Returns whether the one in work ended within `timeout` seconds."""
         return self._worker.stop(timeout)
 
+    def receive(self, camera: str, monitor: CameraMonitor, message: Any) -> None:
+        """On a thread of the executor: a camera's newest image."""
+        monitor.receive()
+        if self._worker.submit(camera, Received(message, time.perf_counter())):
+            monitor.drop(Drop.REPLACED)
+
+    def decode(self, camera: str, received: Received) -> Picture | None:
+        """On the worker's thread: the message decoded; None where that fails, which is reported."""
+        start = time.perf_counter()
+        try:
+            image = self._to_rgb(received.message)
+        except Exception as error:  # of one camera: the others' images are to be computed
+            self._worker.report((camera,), error)
+            return None
+        stages = {"wait": start - received.seconds, "decode": time.perf_counter() - start}
+        return Picture(camera, received.message.header, image, stages)
+
     def _subscribe(self, camera: str) -> Subscription[Any]:
         topic = f"{camera}/{self._topic}"
         with qos.overrides_of(topic):
             return self._node.create_subscription(
                 self._message_type,
                 topic,
-                partial(self._receive, camera, self.monitors[camera]),
+                partial(self.receive, camera, self.monitors[camera]),
                 qos.image_input(),
                 callback_group=MutuallyExclusiveCallbackGroup(),
                 event_callbacks=qos.no_subscription_events(),
                 qos_overriding_options=qos.overridable(),
             )
 
-    def _receive(self, camera: str, monitor: CameraMonitor, message: Any) -> None:
-        """On a thread of the executor: a camera's newest image."""
-        monitor.receive()
-        if self._worker.submit(camera, _Received(message, time.perf_counter())):
-            monitor.drop(Drop.REPLACED)
-
-    def _answer(self, images: Sequence[tuple[str, _Received]]) -> None:
+    def _answer(self, images: Sequence[tuple[str, Received]]) -> None:
         """On the worker's thread: answer one image of each of these cameras."""
-        pictures = [picture for camera, received in images if (picture := self._picture(camera, received))]
+        pictures = [picture for camera, received in images if (picture := self.decode(camera, received))]
         if not pictures:
             return
         terms = self._take_terms()
@@ -209,18 +220,7 @@ class Pipeline:
             except Exception as error:  # of one camera: the others' answers are to come
                 self._worker.report((picture.camera,), error)
 
-    def _picture(self, camera: str, received: _Received) -> _Picture | None:
-        """The message decoded; None where that fails."""
-        start = time.perf_counter()
-        try:
-            image = self._decode(received.message)
-        except Exception as error:  # of one camera: the others' images are to be computed
-            self._worker.report((camera,), error)
-            return None
-        stages = {"wait": start - received.seconds, "decode": time.perf_counter() - start}
-        return _Picture(camera, received.message.header, image, stages)
-
-    def _segment(self, terms: Terms, pictures: Sequence[_Picture]) -> list[_Answer]:
+    def _segment(self, terms: Terms, pictures: Sequence[Picture]) -> list[_Answer]:
         for picture in pictures:
             self._readiness.announce(picture.camera, picture.image)
         timer = StageTimer(self.device)
@@ -251,7 +251,7 @@ class Pipeline:
         kept = self._kept.get(camera)
         return kept.selected if kept is not None and kept.encoded is encoded else None
 
-    def _publish(self, picture: _Picture, answer: _Answer, terms: Terms) -> None:
+    def _publish(self, picture: Picture, answer: _Answer, terms: Terms) -> None:
         start = time.perf_counter()
         self._cameras[picture.camera].publish(picture.header, picture.image, answer.result, terms.labels)
         publish = time.perf_counter() - start

@@ -18,7 +18,7 @@ from errseg_model import Segmenter
 from errseg_ros import publishers
 from errseg_ros.diagnostics import CameraMonitor
 from errseg_ros.node import main
-from errseg_ros.pipeline import Pipeline
+from errseg_ros.pipeline import Pipeline, Received
 
 _LINE = "timed "
 _KEPT = 256  # images that came last; the one to be taken is among them
@@ -42,8 +42,8 @@ class _Probe:
 
     def install(self) -> None:
         """Put clocks into the classes of the node."""
-        self._wrap(Pipeline, "_receive", before=self._receive)
-        self._wrap(Pipeline, "_picture", before=self._take, after=self._mark("decoded"))
+        self._wrap(Pipeline, "receive", before=self._receive)
+        self._wrap(Pipeline, "decode", before=self._take, after=self._mark("decoded"))
         self._wrap(Segmenter, "segment", before=self._mark("model starts"), after=self._mark("model ends"))
         self._wrap(publishers, "mask_message", before=self._mark("mask starts"), after=self._mark("mask made"))
         self._wrap(publishers, "score_message", after=self._mark("confidence made"))
@@ -79,7 +79,7 @@ class _Probe:
             del self._received[next(iter(self._received))]
         self._received[stamp.sec, stamp.nanosec] = {"travelled": travelled, "received": time.perf_counter()}
 
-    def _take(self, pipeline: Pipeline, camera: str, received: Any) -> None:
+    def _take(self, pipeline: Pipeline, camera: str, received: Received) -> None:
         now = time.perf_counter()
         stamp = received.message.header.stamp
         self._marks = {**self._received[stamp.sec, stamp.nanosec], "taken": now}

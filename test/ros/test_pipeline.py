@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image
 
 from errseg_model import InputError, SegmentationResult, Segmenter, Vocabulary
 from errseg_ros.diagnostics import Thresholds
-from errseg_ros.parameters import Parameters
+from errseg_ros.parameters import Parameters, Values
 from errseg_ros.pipeline import Pipeline
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.readiness import Readiness
@@ -91,7 +91,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, SegmentationResu
 
 
 @pytest.fixture
-def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Pipeline, Recorder]]]:
+def values(node: Node) -> Values:
+    """The node's parameters; K classes are kept."""
+    return replace(Parameters(node).values, min_share=0.0)
+
+
+@pytest.fixture
+def start(node: Node, values: Values) -> Iterator[Callable[..., tuple[Pipeline, Recorder]]]:
     """An active pipeline that computes three images together, with the model that it uses.
 
     With `warm_up` it has warmed up as the node does, and computes one at a time.
@@ -108,13 +114,13 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
         segmenter.record(room)
         if warm_up:
             segmenter.free.set()
-        values = replace(Parameters(node).values, **{"min_share": 0.0, **changes})
-        readiness = Readiness(segmenter, values, lambda text: node.get_logger().warning(text))
+        changed = replace(values, **changes)
+        readiness = Readiness(segmenter, changed, lambda text: node.get_logger().warning(text))
         if warm_up:
             readiness.warm_up()
         else:
             readiness.batch = 3
-        pipeline = Pipeline(node, segmenter, readiness, values, History.first("mono8"), "test")
+        pipeline = Pipeline(node, segmenter, readiness, changed, History.first("mono8"), "test")
         pipelines.append((pipeline, segmenter))
         pipeline.activate()
         return pipeline, segmenter
@@ -127,7 +133,7 @@ def start(node: Node, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[...,
 
 
 def receive(pipeline: Pipeline, camera: str, image: Image) -> None:
-    pipeline._receive(camera, pipeline.monitors[camera], image)
+    pipeline.receive(camera, pipeline.monitors[camera], image)
 
 
 def wait_for(answers: list[Any], count: int) -> None:
@@ -226,11 +232,11 @@ def test_a_device_that_does_not_hold_one_image_is_not_ready(start: Callable[...,
 
 
 def test_a_class_of_a_camera_s_image_before_is_held_under_the_same_words_only(
-    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[tuple[str, SegmentationResult]]
+    start: Callable[..., tuple[Pipeline, Recorder]], values: Values, answers: list[tuple[str, SegmentationResult]]
 ) -> None:
     pipeline, segmenter = start()
     segmenter.free.set()
-    values = replace(pipeline._values, min_share=0.125)
+    values = replace(values, min_share=0.125)
 
     def previous(camera: str) -> Any:
         """What the camera's next image is told of the one before."""
@@ -287,6 +293,7 @@ def test_images_of_one_batch_are_told_of_their_own_camera_s_image_before(
 
 def test_no_mask_comes_before_labels_that_could_not_be_published(
     start: Callable[..., tuple[Pipeline, Recorder]],
+    values: Values,
     answers: list[tuple[str, SegmentationResult]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -303,7 +310,7 @@ def test_no_mask_comes_before_labels_that_could_not_be_published(
         told.append(labels.vocabulary.names)
 
     monkeypatch.setattr(LabelPublishers, "publish", publish)
-    pipeline.change(replace(pipeline._values, vocabulary=Vocabulary.parse(["car", "tree"])), "test")
+    pipeline.change(replace(values, vocabulary=Vocabulary.parse(["car", "tree"])), "test")
     end = time.monotonic() + SECONDS
     while len(failures) > 1:
         assert time.monotonic() < end
@@ -319,12 +326,12 @@ def test_no_mask_comes_before_labels_that_could_not_be_published(
 
 
 def test_min_share_is_in_force_with_the_next_image(
-    start: Callable[..., tuple[Pipeline, Recorder]], answers: list[Any]
+    start: Callable[..., tuple[Pipeline, Recorder]], values: Values, answers: list[Any]
 ) -> None:
     pipeline, segmenter = start()
     segmenter.free.set()
     for number, share in enumerate((0.0, 1.0, 0.0), 1):
-        pipeline.change(replace(pipeline._values, min_share=share), "test")
+        pipeline.change(replace(values, min_share=share), "test")
         receive(pipeline, "left", message(picture(0)))
         wait_for(answers, number)
     assert segmenter.kept == [19, 1, 19]
