@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 
 from errseg_model import InputError, Vocabulary
 from errseg_model.config import check_input_size, model_config
-from errseg_ros.declarations import DECLARATIONS, LONGEST_SECONDS, Declaration
+from errseg_ros.declarations import DECLARATIONS, Declaration
 from errseg_ros.diagnostics import Thresholds
 from errseg_ros.image_decoding import MAX_PIXELS
 
@@ -212,11 +212,13 @@ def _check_image_size(size: tuple[int, ...]) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def _check_from_0_to(last: float) -> Callable[[float], float]:
+def _check_bounds(bounds: tuple[float, float]) -> Callable[[float], float]:
+    first, last = bounds
+
     def check(number: float) -> float:
         # rclpy lets NaN through, and what is next to a bound.
-        if not 0 <= number <= last:
-            raise ParameterError(f"expected a number from 0.0 to {last}, got {number}")
+        if not first <= number <= last:
+            raise ParameterError(f"expected a number from {first} to {last}, got {number}")
         return number
 
     return check
@@ -225,12 +227,7 @@ def _check_from_0_to(last: float) -> Callable[[float], float]:
 # Of every parameter that may change at run time.
 _CHECKS: dict[str, Callable[[Any], Any]] = {
     "vocabulary": Vocabulary.parse,
-    "max_classes": lambda count: count,  # rclpy has checked its bounds
-    "min_share": _check_from_0_to(1.0),
-    "confidence_threshold": _check_from_0_to(1.0),
-    "latency_warn_ms": _check_from_0_to(1000 * LONGEST_SECONDS),
-    "latency_error_ms": _check_from_0_to(1000 * LONGEST_SECONDS),
-    "stale_seconds": _check_from_0_to(LONGEST_SECONDS),
+    **{declaration.name: _check_bounds(declaration.bounds) for declaration in DECLARATIONS if declaration.bounds},
 }
 
 
