@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,6 +17,12 @@ from errseg_model.vocabulary import Vocabulary, VocabularyError
 CAPACITIES: Mapping[str, int] = MappingProxyType({"mono8": 255, "mono16": 65535})
 
 _SHOWN_NAMES = 5
+
+
+def smallest_encoding(vocabularies: Iterable[Vocabulary]) -> str:
+    """The mask encoding that has an id for every name of all of them: mono8 where that will do, else mono16."""
+    names = {entry.key for vocabulary in vocabularies for entry in vocabulary.entries}
+    return "mono8" if len(names) <= CAPACITIES["mono8"] else "mono16"
 
 
 def id_table(ids: Sequence[int], capacity: int) -> NDArray[np.generic]:

@@ -24,7 +24,7 @@ from errseg_model.errors import InputError
 from errseg_model.files import write_json
 from errseg_model.sample_drive import CLASSES, SampleDrive
 from errseg_model.vocabulary import Vocabulary
-from errseg_ros.class_ids import CAPACITIES
+from errseg_ros.class_ids import smallest_encoding
 from errseg_ros.demo.bags import BagSource
 from errseg_ros.demo.frames import Pace, Source
 from errseg_ros.demo.isolation import isolate
@@ -173,9 +173,7 @@ def _node_parameters(stack: ExitStack, before: Vocabulary, after: Vocabulary) ->
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="errseg_demo_")))
     file = folder / "vocabulary.json"
     file.write_text(json.dumps(before.to_strings()), encoding="utf-8")
-    names = {entry.key for words in (before, after) for entry in words.entries}
-    encoding = "mono8" if len(names) <= CAPACITIES["mono8"] else "mono16"
-    return {"vocabulary_file": str(file), "mask_encoding": encoding}
+    return {"vocabulary_file": str(file), "mask_encoding": smallest_encoding((before, after))}
 
 
 def _evaluate(source: Source, recording: Recording, before: Vocabulary, after: Vocabulary, out: Path) -> Report:

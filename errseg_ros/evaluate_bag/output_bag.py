@@ -16,7 +16,7 @@ from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagMessage, BagReader, make_typestore
 from errseg_ros.bags.messages import CLASSIFICATION, COMPRESSED_IMAGE, IMAGE, LABEL_INFO, VISION_INFO, Messages
 from errseg_ros.bags.writing import NewBag, offered_qos
-from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table
+from errseg_ros.class_ids import CAPACITIES, ClassIds, id_table, smallest_encoding
 from errseg_ros.evaluate_bag.plan import BagPlan
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame
@@ -164,8 +164,7 @@ def output_bags(path: Path, bags: int) -> Callable[[BagPlan, Settings], OutputBa
 def _ids(vocabularies: Iterable[Vocabulary]) -> ClassIds:
     """An id for every name, in mono8 where there are enough. Raises InputError where there are none."""
     words = tuple(vocabularies)
-    names = {entry.key for vocabulary in words for entry in vocabulary.entries}
-    ids = ClassIds(CAPACITIES["mono8" if len(names) <= CAPACITIES["mono8"] else "mono16"])
+    ids = ClassIds(CAPACITIES[smallest_encoding(words)])
     for vocabulary in words:
         ids = ids.extend(vocabulary)
     return ids

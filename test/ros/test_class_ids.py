@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from errseg_model.vocabulary import Vocabulary, VocabularyError
-from errseg_ros.class_ids import CAPACITIES, ClassIds, ClassIdsExhausted
+from errseg_ros.class_ids import CAPACITIES, ClassIds, ClassIdsExhausted, smallest_encoding
 
 NAMES = [f"class {number}" for number in range(20)]
 # Few names in two spellings each, so that vocabularies overlap and repeat names in other words.
@@ -33,6 +33,11 @@ def test_the_first_vocabulary_counts_from_zero(encoding: str) -> None:
     ids = ClassIds(CAPACITIES[encoding])
     vocabulary = Vocabulary.parse(["road", "car, auto", "sky"])
     assert ids.extend(vocabulary).of(vocabulary) == (0, 1, 2)
+
+
+@pytest.mark.parametrize(("others", "encoding"), [(254, "mono8"), (255, "mono8"), (256, "mono16")])
+def test_mono8_is_taken_as_long_as_it_has_an_id_for_every_name(others: int, encoding: str) -> None:
+    assert smallest_encoding([numbered(100), numbered(others), numbered(10, 20)]) == encoding
 
 
 def test_a_name_keeps_its_id_and_a_lost_id_stays_lost() -> None:
