@@ -88,6 +88,13 @@ def image_size(text: str) -> tuple[int, int]:
     return size
 
 
+def count(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
+    return int(text)
+
+
 def input_size(text: str) -> tuple[int, int]:
     """argparse type of HxW, what the network computes: multiples of 32."""
     try:

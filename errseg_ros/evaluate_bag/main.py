@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from errseg_model.cli.options import add_model_options, input_size, model_choice, vocabulary
+from errseg_model.cli.options import add_model_options, count, input_size, model_choice, vocabulary
 from errseg_model.errors import InputError
 from errseg_model.files import in_the_way, shown
 from errseg_model.memory import reuse_memory
@@ -49,7 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help=f"between the stamps of image and label (default {DEFAULT_TOLERANCE_SECONDS})",
     )
-    parser.add_argument("--stride", type=_stride, default=1, metavar="N", help="every N-th image (default: every one)")
+    parser.add_argument("--stride", type=count, default=1, metavar="N", help="every N-th image (default: every one)")
     parser.add_argument(
         "--vocabulary",
         type=vocabulary,
@@ -259,12 +259,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
-
-
-def _stride(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
-    return int(text)
 
 
 def _period(text: str) -> VocabularyPeriod:

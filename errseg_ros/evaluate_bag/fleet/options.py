@@ -6,6 +6,7 @@ import argparse
 import re
 from dataclasses import dataclass
 
+from errseg_model.cli.options import count
 from errseg_model.errors import InputError
 
 DEFAULT_CPUS = 1
@@ -33,7 +34,7 @@ def add_fleet_options(parser: argparse.ArgumentParser) -> None:
         "one on this machine alone, for as long as the command runs",
     )
     group.add_argument(
-        "--ray-cpus", type=_cpus, metavar="N", help=f"cores and threads for each bag (default {DEFAULT_CPUS})"
+        "--ray-cpus", type=count, metavar="N", help=f"cores and threads for each bag (default {DEFAULT_CPUS})"
     )
 
 
@@ -50,9 +51,3 @@ def fleet_options(arguments: argparse.Namespace) -> FleetOptions | None:
     if arguments.ray not in (AUTO, LOCAL) and not re.fullmatch(r"[^\s/]+:\d{1,5}", arguments.ray):
         raise InputError(f"--ray takes {AUTO}, {LOCAL} or HOST:PORT, got {arguments.ray!r}")
     return FleetOptions(arguments.ray, arguments.ray_cpus or DEFAULT_CPUS)
-
-
-def _cpus(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 on, got {text!r}")
-    return int(text)
