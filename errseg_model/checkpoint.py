@@ -18,6 +18,7 @@ from torch import Tensor
 
 from errseg_model.errors import InputError
 from errseg_model.files import whole
+from errseg_model.wording import listed
 
 PUBLISHED_PREFIX = "sem_seg_head."
 _PUBLISHED_PARTS = (
@@ -133,7 +134,7 @@ def _check_fit(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str,
         "surplus": [name for name in weights if name not in expected],
         "wrongly shaped": list(shapes.values()),
     }
-    found = [f"{len(names)} {kind}: {_listed(names)}" for kind, names in misfits.items() if names]
+    found = [f"{len(names)} {kind}: {listed(names, MAX_LISTED)}" for kind, names in misfits.items() if names]
     if found:
         raise CheckpointError(f"checkpoint {path} does not fit the model; {'; '.join(found)}")
 
@@ -143,10 +144,5 @@ def _check_finite(path: Path, weights: Mapping[str, Tensor]) -> None:
     if broken:
         raise CheckpointError(
             f"checkpoint {path} holds numbers that are not finite in {len(broken)} of {len(weights)} parameters "
-            f"({_listed(broken)}): its training diverged, so use weights from before"
+            f"({listed(broken, MAX_LISTED)}): its training diverged, so use weights from before"
         )
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:MAX_LISTED])
-    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"

@@ -18,6 +18,7 @@ from errseg_model.metrics import ConfusionMatrix
 from errseg_model.result import UNLABELLED
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
+from errseg_model.wording import listed
 from errseg_model.yaml_files import read_yaml
 
 WARM_UP = 2
@@ -86,11 +87,8 @@ def evaluate(
     ids = {VocabularyEntry.parse(name).key: label for label, name in enumerate(dataset.classes)}
     labels = [ids.get(entry.key, len(ids)) for entry in vocabulary.entries]
     if set(labels) == {len(ids)}:
-        more = f" and {len(ids) - SHOWN_CLASSES} more" if len(ids) > SHOWN_CLASSES else ""
-        raise InputError(
-            f"the vocabulary has none of the data set's classes, which are {', '.join(dataset.classes[:SHOWN_CLASSES])}"
-            f"{more}"
-        )
+        there_are = listed(dataset.classes, SHOWN_CLASSES)
+        raise InputError(f"the vocabulary has none of the data set's classes, which are {there_are}")
     label_of = np.full(UNLABELLED + 1, len(ids))
     label_of[: len(labels)] = labels
     spoken = rename(vocabulary, renamed or {})

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from errseg_model.errors import InputError
+from errseg_model.wording import listed
 
 MAX_ENTRIES = 1000
 MAX_CHARACTERS = 200  # of a name, a synonym, and of a slug before its number
@@ -177,9 +178,8 @@ class Vocabulary:
         """
         position = self._positions.get(_key(name))
         if position is None:
-            more = f" and {len(self) - _SHOWN_NAMES} more" if len(self) > _SHOWN_NAMES else ""
-            there_are = ", ".join(self.names[:_SHOWN_NAMES])
-            raise VocabularyError(f"{_shown(name)} is not in the vocabulary, which has {there_are}{more}")
+            there_are = listed(self.names, _SHOWN_NAMES)
+            raise VocabularyError(f"{_shown(name)} is not in the vocabulary, which has {there_are}")
         return position
 
     def to_strings(self) -> list[str]:

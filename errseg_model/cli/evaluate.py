@@ -14,6 +14,7 @@ import numpy as np
 
 from errseg_model.cli.figures import add_json_option, check_json, show_figures
 from errseg_model.cli.options import add_dataset_options, add_model_options, model_choice, open_dataset, vocabulary
+from errseg_model.wording import listed
 
 if TYPE_CHECKING:
     from errseg_model.evaluation import Evaluation
@@ -58,8 +59,7 @@ def _table(evaluation: Evaluation) -> str:
     rows.append("")
     for title, names in (("vocabulary", evaluation.missing), ("data set", evaluation.surplus)):
         if names:
-            more = f" and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
-            rows.append(f"not in the {title}: {', '.join(names[:SHOWN_CLASSES])}{more}")
+            rows.append(f"not in the {title}: {listed(names, SHOWN_CLASSES)}")
     if unseen := int(np.isnan(iou).sum()):
         rows.append(f"not in the mean: {unseen} classes that neither the labels nor the masks have")
     if figures["miou_of_labelled_classes"] != figures["miou"]:

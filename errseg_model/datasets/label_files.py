@@ -12,6 +12,7 @@ from PIL import Image
 
 from errseg_model.datasets.class_lists import ClassList
 from errseg_model.datasets.specification import DatasetError, Layout
+from errseg_model.wording import listed
 
 _VALUES = 1 << 16
 _UNKNOWN = 65535  # no position: a vocabulary has at most 1000 entries
@@ -43,10 +44,8 @@ class LabelFiles:
         positions: NDArray[np.uint16] = self._positions[np.clip(values, -1, _VALUES)]
         unknown = positions == _UNKNOWN
         if unknown.any():
-            found = np.unique(values[unknown])
-            more = f" and {len(found) - _SHOWN_VALUES} more" if len(found) > _SHOWN_VALUES else ""
-            shown = ", ".join(map(str, found[:_SHOWN_VALUES]))
-            raise DatasetError(f"labels {path} have values that the data set does not know: {shown}{more}")
+            found = listed(np.unique(values[unknown]).tolist(), _SHOWN_VALUES)
+            raise DatasetError(f"labels {path} have values that the data set does not know: {found}")
         return positions.astype(np.uint8) if len(self.classes.ids) < 256 else positions
 
     def _values(self, path: Path, pixels: NDArray[np.generic]) -> NDArray[np.int32]:
