@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from errseg_model.calibration import Reliability
+from errseg_model.comparison import compare
 from errseg_model.datasets import Dataset
 from errseg_model.metrics import ConfusionMatrix
-from errseg_model.result import UNLABELLED
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary
 
@@ -40,6 +38,18 @@ class Accuracy:
         return self.complete / len(self.latency_ms)
 
 
+@dataclass(frozen=True)
+class Confidence:
+    """How sure a model is of the labelled pixels of a split, and whether it is right."""
+
+    reliability: Reliability
+    """Of all these pixels."""
+    logits: NDArray[np.float64]
+    """(N,) of the best class, of some of the pixels of every image."""
+    right: NDArray[np.bool_]
+    """(N,) whether that class is right."""
+
+
 def measure(
     segmenter: Segmenter, dataset: Dataset, vocabulary: Vocabulary, counts_as: Sequence[int] | None = None
 ) -> Accuracy:
@@ -50,40 +60,43 @@ def measure(
         dataset: labelled images.
         vocabulary: the data set's classes in order, under any words, then any others.
         counts_as: in place of that order, the label that each position of the vocabulary counts as.
+
+    Raises:
+        DatasetError: a file of the data set cannot be read.
+        ValueError: `counts_as` has not one label for each position, or a confidence is not in 0..1.
     """
-    encoded = segmenter.encode(vocabulary)
-    count = len(dataset.classes)
-    label_of = np.full(UNLABELLED + 1, count, np.uint16)
-    label_of[: len(vocabulary)] = range(len(vocabulary)) if counts_as is None else counts_as
-    confusion, reliability, complete = ConfusionMatrix(count), Reliability(), 0
+    confusion, reliability, complete = ConfusionMatrix(len(dataset.classes)), Reliability(), 0
     kept: list[int] = []
     latencies: list[float] = []
-    for sample in tqdm(dataset, total=len(dataset), desc=f"{len(encoded.vocabulary)} names", unit="image"):
-        started = time.perf_counter()
-        result = segmenter.segment([sample.image], encoded)[0]
-        latencies.append((time.perf_counter() - started) * 1000)
-        predicted = label_of[result.mask]
-        confusion.update(sample.labels, predicted)
-        counts = sample.labels < count
-        reliability.update(result.confidence[counts], predicted[counts] == sample.labels[counts])
-        complete += set(np.unique(sample.labels[counts])) <= set(label_of[result.selected].tolist())
-        kept.append(len(result.selected))
+    encoded = segmenter.encode(vocabulary)
+    labels = range(len(vocabulary)) if counts_as is None else counts_as
+    for image in compare(segmenter, dataset, encoded, labels, f"{len(vocabulary)} names"):
+        counted = image.counted
+        confusion.update(image.labels, image.predicted)
+        reliability.update(image.confidence[counted], image.right[counted])
+        complete += set(np.unique(image.labels[counted])) <= set(image.kept.tolist())
+        kept.append(len(image.kept))
+        latencies.append(image.latency_ms)
     return Accuracy(confusion, reliability, complete, np.array(kept), np.array(latencies))
 
 
-def sample_logits(segmenter: Segmenter, dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Logits (N,) of the best class of some labelled pixels of every image, and whether it is right (N,)."""
-    encoded, rng = segmenter.encode(dataset.vocabulary), np.random.default_rng(0)
-    logits, right = [], []
-    for sample in tqdm(dataset, total=len(dataset), desc="calibrating", unit="image"):
-        result = segmenter.segment([sample.image], encoded)[0]
-        rows, columns = np.nonzero(sample.labels < len(dataset.classes))
-        chosen = rng.permutation(len(rows))[:PIXELS_OF_AN_IMAGE]
-        pixels = rows[chosen], columns[chosen]
-        score = result.confidence[pixels].astype(np.float64).clip(1e-6, 1 - 1e-6)
-        logits.append(np.log(score / (1 - score)))
-        right.append(result.mask[pixels] == sample.labels[pixels])
-    return np.concatenate(logits), np.concatenate(right)
+def measure_confidence(segmenter: Segmenter, dataset: Dataset) -> Confidence:
+    """Segment every image of a data set by its classes' names, and note how sure the model is.
+
+    Raises:
+        DatasetError: a file of the data set cannot be read.
+        ValueError: a confidence is not in 0..1.
+    """
+    vocabulary, rng = dataset.vocabulary, np.random.default_rng(0)
+    reliability, logits, right = Reliability(), [], []
+    for image in compare(segmenter, dataset, segmenter.encode(vocabulary), range(len(vocabulary)), "calibrating"):
+        score, is_right = image.confidence[image.counted], image.right[image.counted]
+        reliability.update(score, is_right)
+        chosen = rng.permutation(len(score))[:PIXELS_OF_AN_IMAGE]
+        clipped = score[chosen].astype(np.float64).clip(1e-6, 1 - 1e-6)
+        logits.append(np.log(clipped / (1 - clipped)))
+        right.append(is_right[chosen])
+    return Confidence(reliability, np.concatenate(logits), np.concatenate(right))
 
 
 def crowded(vocabulary: Vocabulary, lists: Sequence[Vocabulary], excluded: Sequence[str], size: int) -> Vocabulary:

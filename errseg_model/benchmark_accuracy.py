@@ -53,15 +53,13 @@ def _measure(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     counts_as = read_yaml(WORDS / "cityscapes_as_camvid.yaml")
     labels = [dataset.classes.index(counts_as[name]) for name in cityscapes.names]
     measured["Cityscapes"] = measure(segmenter, dataset, cityscapes, labels)
-    figures = {title: _figures(accuracy) for title, accuracy in measured.items()}
+    figures = {title: _figures(accuracy, dataset.classes) for title, accuracy in measured.items()}
     return _table(measured, dataset.classes, segmenter.parameter_count), figures
 
 
-def _figures(accuracy: Accuracy) -> dict[str, object]:
+def _figures(accuracy: Accuracy, classes: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "miou": accuracy.confusion.miou_of_truth(),
-        "pixel_accuracy": accuracy.confusion.pixel_accuracy(),
-        "iou": [None if np.isnan(iou) else iou for iou in accuracy.confusion.iou().tolist()],
+        **accuracy.confusion.to_json(classes),
         "expected_calibration_error": accuracy.reliability.expected_error(),
         "images_with_all_classes_kept": accuracy.hit_rate,
         "kept_classes_mean": float(accuracy.kept.mean()),
@@ -71,15 +69,15 @@ def _figures(accuracy: Accuracy) -> dict[str, object]:
 
 def _table(measured: dict[str, Accuracy], classes: tuple[str, ...], parameters: int) -> str:
     first = next(iter(measured.values()))
-    whole = first.confusion.miou_of_truth()
+    whole = first.confusion.miou()
     width = max(map(len, measured))
     rows = [f"{'class':12}" + "".join(f"{title:>{width + 2}}" for title in measured)]
     ious = [accuracy.confusion.iou() * 100 for accuracy in measured.values()]
     for label, name in enumerate(classes):
         rows.append(f"{name:12}" + "".join(f"{iou[label]:{width + 2}.1f}" for iou in ious))
     columns: dict[str, Callable[[Accuracy], float]] = {
-        "mIoU": lambda a: a.confusion.miou_of_truth() * 100,
-        "of the first": lambda a: a.confusion.miou_of_truth() / whole * 100 if whole else float("nan"),
+        "mIoU": lambda a: a.confusion.miou() * 100,
+        "of the first": lambda a: a.confusion.miou() / whole * 100 if whole else float("nan"),
         "pixels right": lambda a: a.confusion.pixel_accuracy() * 100,
         "all kept": lambda a: a.hit_rate * 100,
         "kept": lambda a: float(a.kept.mean()),

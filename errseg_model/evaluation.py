@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +9,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from errseg_model.comparison import compare
 from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
 from errseg_model.metrics import ConfusionMatrix
-from errseg_model.result import UNLABELLED
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
 from errseg_model.wording import listed
 from errseg_model.yaml_files import read_yaml
-
-WARM_UP = 2
-"""Images segmented before the clock counts."""
 
 SHOWN_CLASSES = 20
 """Classes that a message names before it says how many more there are."""
@@ -48,15 +43,11 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """The keys of the public interface; null where a class has neither truth nor prediction."""
-        iou = self.confusion.iou()
         p50, p90, p99 = np.percentile(self.latency_ms, (50, 90, 99))
         return {
-            "miou": self.confusion.miou(),
-            "pixel_accuracy": self.confusion.pixel_accuracy(),
-            "iou": {n: None if np.isnan(x) else float(x) for n, x in zip(self.classes, iou, strict=True)},
+            **self.confusion.to_json(self.classes),
             "frames": len(self.latency_ms),
             "latency_ms": {"p50": p50, "p90": p90, "p99": p99},
-            "miou_of_labelled_classes": self.confusion.miou_of_truth(),
             "dataset": self.dataset,
             "split": self.split,
             "max_classes": self.max_classes,
@@ -89,19 +80,11 @@ def evaluate(
     if set(labels) == {len(ids)}:
         there_are = listed(dataset.classes, SHOWN_CLASSES)
         raise InputError(f"the vocabulary has none of the data set's classes, which are {there_are}")
-    label_of = np.full(UNLABELLED + 1, len(ids))
-    label_of[: len(labels)] = labels
-    spoken = rename(vocabulary, renamed or {})
-    encoded = segmenter.encode(spoken)
-    confusion = ConfusionMatrix(len(dataset.classes))
-    for _ in range(WARM_UP):
-        segmenter.segment([dataset[0].image], encoded)
-    latencies = []
-    for sample in tqdm(dataset, total=len(dataset), desc="evaluating", unit="image"):
-        started = time.perf_counter()
-        result = segmenter.segment([sample.image], encoded)[0]
-        latencies.append((time.perf_counter() - started) * 1000)
-        confusion.update(sample.labels, label_of[result.mask])
+    encoded = segmenter.encode(rename(vocabulary, renamed or {}))
+    confusion, latencies = ConfusionMatrix(len(dataset.classes)), []
+    for image in compare(segmenter, dataset, encoded, labels, "evaluating"):
+        confusion.update(image.labels, image.predicted)
+        latencies.append(image.latency_ms)
     if not confusion.counts.any():
         raise InputError(f"no pixel of the labels counts: all of {len(dataset)} images are void")
     return Evaluation(

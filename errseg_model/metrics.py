@@ -7,6 +7,9 @@ newer versions of detectron2, with which the paper measures, take those that the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,3 +63,15 @@ class ConfusionMatrix:
         """Share of the counted pixels that are right; nan without any."""
         total = self.counts.sum()
         return float(self.counts.trace() / total) if total else float("nan")
+
+    def to_json(self, classes: Sequence[str]) -> dict[str, Any]:
+        """These figures under the keys that all reports share; an IoU is null where `iou` is nan.
+
+        Raises ValueError unless `classes` has one name for each class.
+        """
+        return {
+            "miou": self.miou(),
+            "miou_of_labelled_classes": self.miou_of_truth(),
+            "pixel_accuracy": self.pixel_accuracy(),
+            "iou": {n: None if np.isnan(x) else x for n, x in zip(classes, self.iou().tolist(), strict=True)},
+        }

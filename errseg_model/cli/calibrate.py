@@ -7,6 +7,7 @@ the last layer of the network, so that nothing has to be computed beside it.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, fit, write and print. Raises InputError."""
     # PyTorch takes seconds to import: not for those who only ask for help.
-    from errseg_model.accuracy import measure, sample_logits
+    from errseg_model.accuracy import measure_confidence
     from errseg_model.calibration import fit_calibration, fold
     from errseg_model.checkpoint import save_checkpoint
     from errseg_model.cli.options import model_choice
@@ -38,17 +39,17 @@ def run(arguments: argparse.Namespace) -> None:
     check_place(arguments.out)
     dataset = open_dataset(arguments, split="val")
     pictures = f"{dataset.specification.title} ({dataset.split})"
-    segmenter = model_choice(arguments).load()
+    choice = model_choice(arguments)
+    before = measure_confidence(choice.load(), dataset)
     try:
-        calibration = fit_calibration(*sample_logits(segmenter, dataset))
+        calibration = fit_calibration(before.logits, before.right)
     except ValueError as error:
         raise InputError(f"{pictures}: {error}") from None
     model = create_model(arguments.model, arguments.checkpoint)
-    before = measure(segmenter, dataset, dataset.vocabulary).reliability.expected_error()
     save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
-    arguments.checkpoint = arguments.out
-    after = measure(model_choice(arguments).load(), dataset, dataset.vocabulary).reliability.expected_error()
+    after = measure_confidence(dataclasses.replace(choice, checkpoint=arguments.out).load(), dataset)
     print(
         f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "
-        f"{pictures} {before:.3f}, now {after:.3f}; weights: {arguments.out}"
+        f"{pictures} {before.reliability.expected_error():.3f}, now {after.reliability.expected_error():.3f}; "
+        f"weights: {arguments.out}"
     )

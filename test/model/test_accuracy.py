@@ -4,23 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from errseg_model import Segmenter, Vocabulary
-from errseg_model.accuracy import crowded, measure, sample_logits
+from errseg_model.accuracy import crowded, measure, measure_confidence
+from errseg_model.comparison import WARM_UP
 from errseg_model.datasets import create_dataset
-from errseg_model.evaluation import evaluate
 
 
-def test_a_measurement_agrees_with_errseg_evaluate(random_lite: Segmenter, tiny_camvid: Path) -> None:
+def test_void_pixels_count_nowhere(random_lite: Segmenter, tiny_camvid: Path) -> None:
     dataset = create_dataset("camvid", tiny_camvid, "val")
     accuracy = measure(random_lite, dataset, dataset.vocabulary)
-    assert (accuracy.confusion.counts == evaluate(random_lite, dataset).confusion.counts).all()
-    # Void pixels count in neither.
     assert accuracy.reliability.pixels.sum() == accuracy.confusion.counts.sum() == 3 * 36 * 46
     assert accuracy.reliability.right.sum() == accuracy.confusion.counts.diagonal().sum()
     assert accuracy.hit_rate == 1  # 11 classes, all kept
+
+
+def test_the_clock_counts_no_image_of_the_warm_up(
+    random_lite: Segmenter, tiny_camvid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first image takes longer than all others."""
+    dataset, segment, images = create_dataset("camvid", tiny_camvid, "val"), random_lite.segment, []
+
+    def noted(batch: Any, *arguments: Any) -> Any:
+        images.append(batch[0])
+        return segment(batch, *arguments)
+
+    monkeypatch.setattr(random_lite, "segment", noted)
+    assert len(measure(random_lite, dataset, dataset.vocabulary).latency_ms) == 3
+    assert len(images) == WARM_UP + 3 and all((image == dataset[0].image).all() for image in images[:WARM_UP])
+
+
+def test_one_label_for_each_name(random_lite: Segmenter, tiny_camvid: Path) -> None:
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    with pytest.raises(ValueError, match="11"):
+        measure(random_lite, dataset, dataset.vocabulary, [0] * 9)
 
 
 def test_names_beyond_the_classes_are_none_of_them(random_lite: Segmenter, tiny_camvid: Path) -> None:
@@ -51,8 +71,11 @@ def test_an_image_whose_classes_were_dropped_is_not_complete(
 
 
 def test_pixels_for_calibration_are_labelled_ones(random_lite: Segmenter, tiny_camvid: Path) -> None:
-    logits, right = sample_logits(random_lite, create_dataset("camvid", tiny_camvid, "val"))
-    assert logits.shape == right.shape == (3 * 36 * 46,)
+    dataset = create_dataset("camvid", tiny_camvid, "val")
+    confidence = measure_confidence(random_lite, dataset)
+    assert confidence.logits.shape == confidence.right.shape == (3 * 36 * 46,)
+    measured = measure(random_lite, dataset, dataset.vocabulary).reliability
+    assert confidence.reliability.expected_error() == measured.expected_error()
 
 
 def test_a_crowd_has_the_classes_first_and_no_name_twice() -> None:

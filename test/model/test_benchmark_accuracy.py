@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from errseg_model.benchmark_accuracy import WORDS, main
@@ -23,6 +24,12 @@ def test_every_vocabulary_is_measured_and_the_sealed_words_only_when_asked(
     assert [figures[title]["kept_classes_mean"] for title in titles] == [11] * (2 + len(opened)) + [20, 20, 19]
     assert figures["CamVid's names"]["images_with_all_classes_kept"] == 1
     assert all(0 <= each["miou"] <= 1 and len(each["iou"]) == 11 for each in figures.values())
+    # The keys mean what they mean in `errseg evaluate --json`.
+    own = figures["CamVid's names"]
+    known = [value for value in own["iou"].values() if value is not None]
+    labelled = [own["iou"][name] for name in ("sky", "road")]
+    assert own["miou"] == pytest.approx(np.mean(known)) and len(known) > 2
+    assert own["miou_of_labelled_classes"] == pytest.approx(np.mean(labelled))
     table = capsys.readouterr().out
     assert all(title in table for title in titles) and "sealed" not in table and "3 images" in table
 
