@@ -17,10 +17,11 @@ from errseg_model.backends.factory import check_backend, create_backend
 from errseg_model.config import check_max_classes, check_min_share, model_config
 from errseg_model.errors import InputError
 from errseg_model.factory import Model, create_model
+from errseg_model.letterbox import fitted_size
 from errseg_model.network.crm import select_classes
 from errseg_model.network.errseg import segment_batch
 from errseg_model.postprocessing import postprocess
-from errseg_model.preprocessing import fitted_size, image_size, preprocess
+from errseg_model.preprocessing import image_size, preprocess
 from errseg_model.result import SegmentationResult
 from errseg_model.text import TextEncoder
 from errseg_model.timing import StageTimer

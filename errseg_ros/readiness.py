@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from errseg_model import InputError, Segmenter
-from errseg_model.preprocessing import computed_size, fitted_size, image_size
+from errseg_model.letterbox import computed_size, fitted_size
+from errseg_model.preprocessing import image_size
 from errseg_ros.batches import fastest_batch
 from errseg_ros.parameters import Values
 

@@ -13,10 +13,11 @@ from errseg_model.benchmark import stages
 from errseg_model.benchmark.stages import End
 from errseg_model.config import ModelConfig
 from errseg_model.files import read_image
+from errseg_model.letterbox import fitted_size
 from errseg_model.network.crm import select_classes
 from errseg_model.network.errseg import Halves, segment_batch
 from errseg_model.postprocessing import best_classes
-from errseg_model.preprocessing import fitted_size, preprocess
+from errseg_model.preprocessing import preprocess
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.transfer import to_host
 

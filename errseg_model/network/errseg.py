@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from errseg_model.config import STRIDES, ModelConfig
+from errseg_model.letterbox import fitted_places
 from errseg_model.network.cost_embedding import CostEmbedding
 from errseg_model.network.crm import select_classes
 from errseg_model.network.decoder import GradualUpsamplingDecoder
@@ -18,7 +19,6 @@ from errseg_model.network.escf import EfficientSemanticContextFusion
 from errseg_model.network.guidance import Guidance, ImageGuidance, TextGuidance
 from errseg_model.network.hsm import CostMaps, DenseEmbeddings, HierarchicalSemanticModule
 from errseg_model.network.image_tower import ImageTower
-from errseg_model.preprocessing import fitted_places
 
 
 @dataclass(frozen=True)

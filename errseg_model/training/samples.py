@@ -16,7 +16,8 @@ from errseg_model.config import ModelConfig
 from errseg_model.datasets import Dataset, LabelledImage, create_dataset, open_folders
 from errseg_model.datasets.camvid import CLASSES
 from errseg_model.errors import InputError
-from errseg_model.preprocessing import fitted_size, image_size
+from errseg_model.letterbox import fitted_size
+from errseg_model.preprocessing import image_size
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.training.augmentation import crop
 from errseg_model.training.recipe import DatasetSource, SampleDriveSource, TrainingRecipe

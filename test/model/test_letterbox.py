@@ -13,10 +13,11 @@ from torch import Tensor
 
 from errseg_model import Segmenter, Vocabulary, create_model
 from errseg_model.config import ModelConfig, model_config
+from errseg_model.letterbox import computed_size, fitted_places, fitted_size
 from errseg_model.network.errseg import ImageEncoding
 from errseg_model.network.guidance import Guidance
 from errseg_model.network.hsm import CostMaps, DenseEmbeddings
-from errseg_model.preprocessing import computed_size, fitted_places, fitted_size, preprocess
+from errseg_model.preprocessing import preprocess
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from errseg_model import Segmenter
 from errseg_model.datasets import Dataset, create_dataset
 from errseg_model.errors import InputError
+from errseg_model.letterbox import computed_size, fitted_size
 from errseg_model.linear_head import PENALTY, LinearHead, _labels_of_places, _logistic_regression
-from errseg_model.preprocessing import computed_size, fitted_size
 
 SKY, ROAD = 0, 3
 
