@@ -27,6 +27,11 @@ class ModelChoice:
     backend: str = "pytorch"
     precision: str = "float32"
 
+    @classmethod
+    def of(cls, holder: object) -> ModelChoice:
+        """Taken from an object with attributes of these names, such as the options of a command."""
+        return cls(**{field.name: getattr(holder, field.name) for field in dataclasses.fields(cls)})
+
     @property
     def arguments(self) -> dict[str, Any]:
         """By name."""

@@ -7,7 +7,9 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from std_msgs.msg import Header
 
 from errseg_model import InputError, Segmenter
 from errseg_model.memory import give_back_memory
+from errseg_model.model_choice import ModelChoice
 from errseg_ros import qos
 from errseg_ros.diagnostics import ERROR, OK, PERIOD, Report
 from errseg_ros.parameters import Parameters, Values
@@ -278,18 +281,9 @@ class SegmentationNode(LifecycleNode):
 
 
 def _load(values: Values) -> Segmenter:
+    checkpoint = Path(values.checkpoint) if values.checkpoint else None
     try:
-        return Segmenter.from_pretrained(
-            values.model,
-            checkpoint=values.checkpoint or None,
-            device=values.device,
-            input_size=values.input_size,
-            resize=values.resize,
-            max_classes=values.max_classes,
-            min_share=values.min_share,
-            backend=values.backend,
-            precision=values.precision,
-        )
+        return replace(ModelChoice.of(values), checkpoint=checkpoint).load()
     except torch.cuda.OutOfMemoryError as error:
         raise InputError(f"model {values.model} does not fit into the memory of {values.device}: {error}") from None
 

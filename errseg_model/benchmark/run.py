@@ -20,6 +20,7 @@ from errseg_model.benchmark.subject import Subject
 from errseg_model.config import ModelConfig
 from errseg_model.factory import Model, create_model
 from errseg_model.machine import machine_facts
+from errseg_model.model_choice import ModelChoice
 from errseg_model.network.errseg import ERRSeg, Halves
 from errseg_model.segmenter import resolve_device
 from errseg_model.text import TextEncoder
@@ -34,21 +35,14 @@ WARM_UP = 3
 class Options:
     """What is measured; sizes are (height, width)."""
 
-    model: str
-    checkpoint: Path | None
+    choice: ModelChoice
+    """Where it has no `min_share`: the model's own with a vocabulary, and 0 with random words, which have no share of
+    an image."""
     random_weights: bool
+    """In place of a checkpoint."""
     words: Vocabulary | int
     """A vocabulary, or the number of random words in its place."""
-    max_classes: int | None
-    """K; None takes the model's own."""
-    input_size: tuple[int, int] | None
-    resize: str | None
-    min_share: float | None
-    """None takes the model's own with a vocabulary, and 0 with random words, which have no share of an image."""
     image_size: tuple[int, int]
-    device: str
-    backend: str
-    precision: str
     threads: int | None
     """Of the CPU; None takes PyTorch's own number."""
     runs: int
@@ -56,22 +50,23 @@ class Options:
 
 def run_benchmark(options: Options) -> Report:
     """Segment the same image `runs` times. Raises InputError for an option that is wrong."""
-    device = resolve_device(options.device)
-    check_backend(options.backend, device, options.precision)
+    choice = options.choice
+    device = resolve_device(choice.device)
+    check_backend(choice.backend, device, choice.precision)
     if options.threads is not None:
         torch.set_num_threads(options.threads)
-    model = create_model(options.model, options.checkpoint, random_weights=options.random_weights).to(device)
+    model = create_model(choice.model, choice.checkpoint, random_weights=options.random_weights).to(device)
     network = model.network.to(memory_format=torch.channels_last)
     named = isinstance(options.words, Vocabulary)
     config = model.config.changed(
-        input_size=options.input_size,
-        resize=options.resize,
-        max_classes=options.max_classes,
-        min_share=options.min_share if named else options.min_share or 0.0,
+        input_size=choice.input_size,
+        resize=choice.resize,
+        max_classes=choice.max_classes,
+        min_share=choice.min_share if named else choice.min_share or 0.0,
     )
     words = _embed(options.words, model)
     del model  # with the text tower, which no image needs
-    halves = create_backend(options.backend, network, config, device, options.precision)
+    halves = create_backend(choice.backend, network, config, device, choice.precision)
     with tempfile.TemporaryDirectory(prefix="errseg_benchmark_") as folder:
         subject = Subject(Path(folder), config, device, words, options.image_size)
         return _measure(subject, network, halves, device, options.runs, _settings(options, config, device, len(words)))
@@ -138,8 +133,8 @@ def _settings(options: Options, config: ModelConfig, device: torch.device, class
         "resize": config.resize,
         "image_size": list(options.image_size),
         "device": str(device),
-        "backend": options.backend,
-        "precision": options.precision,
+        "backend": options.choice.backend,
+        "precision": options.choice.precision,
         "threads": torch.get_num_threads(),
         "runs": options.runs,
     }

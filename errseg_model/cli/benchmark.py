@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from errseg_model.cli.figures import add_json_option, check_json, show_figures
-from errseg_model.cli.options import add_model_options, image_size, vocabulary
+from errseg_model.cli.options import add_model_options, image_size, model_choice, vocabulary
 from errseg_model.errors import InputError
 
 MAX_CLASSES = 100_000
@@ -42,18 +42,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     report = run_benchmark(
         Options(
-            model=arguments.model,
-            checkpoint=arguments.checkpoint,
+            choice=model_choice(arguments),
             random_weights=arguments.random_weights,
             words=arguments.vocabulary or arguments.num_classes,
-            max_classes=arguments.max_classes,
-            input_size=arguments.input_size,
-            resize=arguments.resize,
-            min_share=arguments.min_share,
             image_size=arguments.image_size,
-            device=arguments.device,
-            backend=arguments.backend,
-            precision=arguments.precision,
             threads=arguments.threads,
             runs=arguments.runs,
         )

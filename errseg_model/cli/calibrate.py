@@ -45,8 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
         calibration = fit_calibration(before.logits, before.right)
     except ValueError as error:
         raise InputError(f"{pictures}: {error}") from None
-    model = create_model(arguments.model, arguments.checkpoint)
-    save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), arguments.model)
+    model = create_model(choice.model, choice.checkpoint)
+    save_checkpoint(arguments.out, fold(model.named_tensors(), calibration), choice.model)
     after = measure_confidence(dataclasses.replace(choice, checkpoint=arguments.out).load(), dataset)
     print(
         f"temperature {calibration.temperature:.3f}, bias {calibration.bias:+.3f}; expected calibration error on "

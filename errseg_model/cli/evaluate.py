@@ -7,6 +7,7 @@ no table for take the model's own K.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,11 @@ def run(arguments: argparse.Namespace) -> None:
 
     check_json(arguments.json)
     dataset = open_dataset(arguments)
-    if arguments.max_classes is None:
-        arguments.max_classes = dataset.specification.max_classes
+    choice = model_choice(arguments)
+    if choice.max_classes is None:
+        choice = dataclasses.replace(choice, max_classes=dataset.specification.max_classes)
     renamed = read_renaming(arguments.classes_as) if arguments.classes_as else None
-    evaluation = evaluate(model_choice(arguments).load(), dataset, arguments.vocabulary, renamed)
+    evaluation = evaluate(choice.load(), dataset, arguments.vocabulary, renamed)
     show_figures(_table(evaluation), evaluation.to_json(), arguments.json)
 
 

@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from errseg_model.cli.options import input_size
-from errseg_model.config import ModelConfig, list_models
+from errseg_model.cli.options import add_network_options
+from errseg_model.config import ModelConfig
 from errseg_model.errors import InputError
 from errseg_model.files import check_place, json_text, whole_together
 
@@ -54,11 +54,8 @@ def add_parser(subparsers: Any) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    models = ", ".join(list_models())
     parser.add_argument("--format", choices=("onnx",), default="onnx", help="onnx, which OpenVINO and TensorRT read")
-    parser.add_argument("--model", default="errseg-lite", help=f"one of {models} (default: errseg-lite)")
-    parser.add_argument("--checkpoint", type=Path, metavar="F", help="published ERR-Seg file or .safetensors")
-    parser.add_argument("--input-size", type=input_size, metavar="HxW", help="multiples of 32 (default: the model's)")
+    add_network_options(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the files")
     parser.set_defaults(run=run)
 

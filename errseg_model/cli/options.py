@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import re
 from pathlib import Path
 
@@ -18,13 +17,20 @@ MAX_SIDE = 16_384
 """Pixels of an image's height or width; a slip of the finger is not to fill the memory."""
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--model, --checkpoint, --max-classes, --input-size, --resize, --min-share, --device, --backend, --precision."""
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """--model, --checkpoint and --input-size."""
     models = ", ".join(list_models())
     parser.add_argument("--model", default="errseg-lite", help=f"one of {models} (default: errseg-lite)")
     parser.add_argument("--checkpoint", type=Path, metavar="F", help="published ERR-Seg file or .safetensors")
+    parser.add_argument(
+        "--input-size", type=input_size, metavar="HxW", help="multiples of 32, such as 384x512 (default: the model's)"
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Those of `add_network_options`, --max-classes, --resize, --min-share, --device, --backend and --precision."""
+    add_network_options(parser)
     parser.add_argument("--max-classes", type=int, metavar="K", help="classes kept by the channel reduction")
-    parser.add_argument("--input-size", type=input_size, metavar="HxW", help="multiples of 32, such as 384x512")
     parser.add_argument("--resize", choices=RESIZES, help="letterbox keeps the aspect ratio (default: the model's)")
     parser.add_argument(
         "--min-share",
@@ -66,7 +72,7 @@ def open_dataset(arguments: argparse.Namespace, split: str | None = None) -> Dat
 
 def model_choice(arguments: argparse.Namespace) -> ModelChoice:
     """What the options of `add_model_options` ask for."""
-    return ModelChoice(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(ModelChoice)})
+    return ModelChoice.of(arguments)
 
 
 def vocabulary(text: str) -> Vocabulary:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from errseg_model.errors import InputError
+from errseg_model.model_choice import ModelChoice
 
 # What the node decides, and what only an evaluation without it can do.
 _NOT_LIVE = (
-    "stride", "vocabulary", "vocabulary_at", "compare", "model", "checkpoint", "input_size", "max_classes", "device",
-    "resize", "min_share", "backend", "precision", "confidence_threshold", "output_bag", "resume", "ray", "ray_cpus",
+    *(field.name for field in fields(ModelChoice)), "stride", "vocabulary", "vocabulary_at", "compare",
+    "confidence_threshold", "output_bag", "resume", "ray", "ray_cpus",
 )  # fmt: skip
 _ONLY_LIVE = ("node", "camera", "live_topic", "wait", "idle")
 
