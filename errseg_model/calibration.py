@@ -34,13 +34,13 @@ class Calibration:
 class Reliability:
     """How often the best class of a pixel is right, by its confidence; adds up over images."""
 
-    def __init__(self, bins: int = BINS) -> None:
-        self.pixels: NDArray[np.int64] = np.zeros(bins, np.int64)
-        """(bins,) pixels whose confidence lies in the bin."""
-        self.right: NDArray[np.int64] = np.zeros(bins, np.int64)
-        """(bins,) those of them whose class is right."""
-        self.confidence: NDArray[np.float64] = np.zeros(bins)
-        """(bins,) sum of their confidences."""
+    def __init__(self) -> None:
+        self.pixels: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        """(BINS,) pixels whose confidence lies in the bin."""
+        self.right: NDArray[np.int64] = np.zeros(BINS, np.int64)
+        """(BINS,) those of them whose class is right."""
+        self.confidence: NDArray[np.float64] = np.zeros(BINS)
+        """(BINS,) sum of their confidences."""
 
     def update(self, confidence: NDArray[np.floating], right: NDArray[np.bool_]) -> None:
         """Add pixels (N,) of confidence 0..1. Raises ValueError when shapes differ or a confidence is outside."""
@@ -48,11 +48,10 @@ class Reliability:
             raise ValueError(f"confidence is {confidence.shape}, right {right.shape}: they must be the same size")
         if confidence.size and not (confidence.min() >= 0 and confidence.max() <= 1):
             raise ValueError("confidence must be in 0..1")
-        bins = len(self.pixels)
-        place = np.minimum((confidence * bins).astype(np.int64), bins - 1)
-        self.pixels += np.bincount(place, minlength=bins)
-        self.right += np.bincount(place, weights=right, minlength=bins).astype(np.int64)
-        self.confidence += np.bincount(place, weights=confidence, minlength=bins)
+        place = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+        self.pixels += np.bincount(place, minlength=BINS)
+        self.right += np.bincount(place, weights=right, minlength=BINS).astype(np.int64)
+        self.confidence += np.bincount(place, weights=confidence, minlength=BINS)
 
     def expected_error(self) -> float:
         """ECE: mean over pixels of |share that is right - confidence| of their bin; nan without pixels."""
@@ -92,7 +91,11 @@ def _log_loss(weights: NDArray[np.float64], signed: NDArray[np.float64]) -> floa
 
 
 def fold(tensors: Mapping[str, Tensor], calibration: Calibration) -> dict[str, Tensor]:
-    """A model's weights, by our names, whose logits are calibrated: the last layer is linear and takes it in."""
+    """A model's weights, by our names, whose logits are calibrated: the last layer is linear and takes it in.
+
+    Weight (1, D, 1, 1) and bias (1,) of that layer change, all other tensors are those that were given. Raises KeyError
+    when one of the two is not there.
+    """
     weight, bias = tensors[f"{LAST_LAYER}.weight"], tensors[f"{LAST_LAYER}.bias"]
     return {
         **tensors,

@@ -27,6 +27,9 @@ from errseg_model.segmenter import Segmenter
 PLACES_OF_AN_IMAGE = 200
 """Places at stride 16 that are drawn of every picture: neighbours say the same."""
 
+SEED = 0
+"""Of these places."""
+
 PENALTY = 1e-5
 """Of the sum of squared weights on embeddings of variance 1: enough to bound them where classes are separable."""
 
@@ -46,14 +49,13 @@ class LinearHead:
     """(K,)."""
 
     @classmethod
-    def train(cls, segmenter: Segmenter, dataset: Dataset, held_out: Collection[str], seed: int = 0) -> LinearHead:
+    def train(cls, segmenter: Segmenter, dataset: Dataset, held_out: Collection[str]) -> LinearHead:
         """Fit to random places of every picture, each with the label of the pixel in its middle.
 
         Args:
             segmenter: whose embeddings are read; nothing in it changes.
             dataset: labelled images.
             held_out: classes without a row; their pixels do not count.
-            seed: of the places.
 
         Raises:
             InputError: no place that was drawn shows one of the classes that are left.
@@ -61,7 +63,7 @@ class LinearHead:
         classes = tuple(label for label, name in enumerate(dataset.classes) if name not in held_out)
         rows = np.full(len(dataset.classes) + 1, len(classes))
         rows[list(classes)] = range(len(classes))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(SEED)
         embeddings, labels = [], []
         for sample in tqdm(dataset, total=len(dataset), desc="reading embeddings", unit="image"):
             middles = _labels_of_places(sample.labels, fitted_size(image_size(sample.image), segmenter.config))

@@ -1,17 +1,16 @@
-"""Pictures for people: a colour for every class name, a mask in colours, an overlay with a legend."""
+"""Pictures for people: a colour for every class name, and the image under the colours of its mask."""
 
 from __future__ import annotations
 
 import colorsys
 import hashlib
 from functools import lru_cache
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
+from errseg_model.legend import draw_legend
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 
@@ -50,14 +49,7 @@ _CANDIDATES = 24  # colours that a name tries, its own order of them, until one 
 _FAR_ENOUGH = 22.0  # distance in CIELAB, where 2 is just noticeable side by side
 _FAMILIAR_FAR_ENOUGH = 14.0  # as near as Cityscapes has them (pole and fence)
 _BLACK = (0, 0, 0)
-
-_FONT_FILES = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc")
-_LEGEND_SHARE = 0.3  # of the picture's height, at most
-_LEGEND_DIM = 0.3  # of the picture's brightness stays under the legend
-_LEGEND_INK = (255, 255, 255)
-_NOT_A_CHARACTER = "\U0010ffff"  # what a font draws for this, it draws for every character that it lacks
-
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_ALPHA = 0.5  # weight of the colours in an overlay
 
 
 @lru_cache(maxsize=16)
@@ -89,39 +81,20 @@ def palette(vocabulary: Vocabulary) -> NDArray[np.uint8]:
     return colours
 
 
-def colorize(mask: NDArray[np.uint16], vocabulary: Vocabulary) -> NDArray[np.uint8]:
-    """The mask (H, W) of positions in the vocabulary in colours, (H, W, 3) RGB; unlabelled pixels are black.
+def overlay(image: NDArray[np.uint8], mask: NDArray[np.uint16], vocabulary: Vocabulary) -> NDArray[np.uint8]:
+    """The image (H, W, 3) RGB under the colours of the mask (H, W) of positions in the vocabulary, as a new (H, W, 3).
 
-    Raises ValueError for a mask of another kind or of another vocabulary.
-    """
-    _check_mask(mask, vocabulary)
-    return _look_up(mask, vocabulary)
-
-
-def overlay(
-    image: NDArray[np.uint8],
-    mask: NDArray[np.uint16],
-    vocabulary: Vocabulary,
-    alpha: float = 0.5,
-    legend: bool = True,
-) -> NDArray[np.uint8]:
-    """The image (H, W, 3) RGB under the colours of the mask (H, W), as a new (H, W, 3).
-
-    `alpha` is the weight of the colours, 0 to 1; unlabelled pixels stay as they are. The legend names the
-    classes in the picture, the largest first, and how much of it each covers. Raises ValueError for wrong
-    shapes and types.
+    Unlabelled pixels stay as they are. The legend names the classes in the picture, the largest first, and how much of
+    it each covers. Raises ValueError for wrong shapes and types, and for a mask of another vocabulary.
     """
     _check_mask(mask, vocabulary)
     if image.shape != (*mask.shape, 3) or image.dtype != np.uint8:
         expected = f"uint8 of shape {(*mask.shape, 3)}, as the mask has"
         raise ValueError(f"image: expected {expected}, got {image.dtype} of shape {image.shape}")
-    if not 0.0 <= alpha <= 1.0:
-        raise ValueError(f"alpha: expected 0 to 1, got {alpha}")
     image = np.ascontiguousarray(image)
-    picture = np.asarray(cv2.addWeighted(image, 1.0 - alpha, _look_up(mask, vocabulary), alpha, 0.0), np.uint8)
+    picture = np.asarray(cv2.addWeighted(image, 1.0 - _ALPHA, _look_up(mask, vocabulary), _ALPHA, 0.0), np.uint8)
     cv2.copyTo(image, (mask == UNLABELLED).view(np.uint8), picture)
-    if legend:
-        _draw_legend(picture, mask, vocabulary)
+    draw_legend(picture, mask, vocabulary.names, palette(vocabulary))
     return picture
 
 
@@ -163,122 +136,3 @@ def _table(vocabulary: Vocabulary) -> NDArray[np.uint32]:
     table = np.zeros((UNLABELLED + 1, 4), np.uint8)
     table[: len(vocabulary), :3] = palette(vocabulary)
     return table.view(np.uint32)[:, 0]
-
-
-def _draw_legend(picture: NDArray[np.uint8], mask: NDArray[np.uint16], vocabulary: Vocabulary) -> None:
-    """Draws rows of colours and names over the picture's lower edge, in place; nothing where none fits."""
-    height, width = mask.shape
-    size = min(max(min(height, width) // 32, 12), 32)
-    row_height = size + size // 2
-    chips, rows = _arrange(
-        _labels(mask, vocabulary, size, width // 2), size, width, int(height * _LEGEND_SHARE) // row_height
-    )
-    if not chips:
-        return
-    band = picture[height - rows * row_height :]
-    dimmed = Image.fromarray(cv2.convertScaleAbs(band, alpha=_LEGEND_DIM))
-    draw = ImageDraw.Draw(dimmed)
-    for chip in chips:
-        top = chip.row * row_height + size // 4
-        if chip.label.colour is not None:
-            corners = (chip.x, top, chip.x + size - 1, top + size - 1)
-            draw.rectangle(corners, fill=chip.label.colour, outline=_LEGEND_INK)
-        draw.text((chip.x + chip.label.indent, top), chip.label.text, fill=_LEGEND_INK, font=chip.label.font)
-    band[:] = np.asarray(dimmed)
-
-
-class _Label(NamedTuple):
-    """What the legend says of a class; without a colour, of those that do not fit. Widths in pixels."""
-
-    colour: tuple[int, int, int] | None
-    text: str
-    font: _Font
-    indent: int
-    width: int
-
-
-class _Chip(NamedTuple):
-    """A label in its place: row from the top, x from the left in pixels."""
-
-    row: int
-    x: int
-    label: _Label
-
-
-def _labels(mask: NDArray[np.uint16], vocabulary: Vocabulary, size: int, max_width: int) -> list[_Label]:
-    """A label for every class in the mask, the largest first."""
-    counts = np.bincount(mask.ravel(), minlength=len(vocabulary))[: len(vocabulary)]
-    labels = []
-    for position in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]:
-        red, green, blue = palette(vocabulary)[position].tolist()
-        share = counts[position] / mask.size
-        text, font = _text(vocabulary.names[position], size, max_width)
-        labels.append(
-            _label((red, green, blue), f"{text} {share:.0%}" if share >= 0.005 else f"{text} <1%", font, size)
-        )
-    return labels
-
-
-def _label(colour: tuple[int, int, int] | None, text: str, font: _Font, size: int) -> _Label:
-    indent = 0 if colour is None else size + size // 3
-    return _Label(colour, text, font, indent, indent + int(_width(text, font)) + 1)
-
-
-def _arrange(labels: list[_Label], size: int, width: int, max_rows: int) -> tuple[list[_Chip], int]:
-    """The labels in rows from left to right, and how many rows; of what does not fit only the number."""
-    chips: list[_Chip] = []
-    row, x = 0, size // 2
-    for label in labels:
-        if x + label.width > width and chips:
-            row, x = row + 1, size // 2
-        if row >= max_rows or x + label.width > width:
-            break
-        chips.append(_Chip(row, x, label))
-        x += label.width + size
-    while chips and len(chips) < len(labels):
-        last = chips[-1]
-        more = _label(None, f"+ {len(labels) - len(chips)} more", _fonts(size)[0], size)
-        x = last.x + last.label.width + size
-        if x + more.width <= width:
-            return [*chips, _Chip(last.row, x, more)], last.row + 1
-        chips.pop()
-    return chips, chips[-1].row + 1 if chips else 0
-
-
-@lru_cache(maxsize=4096)
-def _text(name: str, size: int, max_width: int) -> tuple[str, _Font]:
-    """The name in the font that has most of it, with ``?`` for what that lacks, cut to the width."""
-    name = " ".join(name.split())
-    font = min(_fonts(size), key=lambda font: sum(not _has(font, character) for character in name))
-    text = "".join(character if _has(font, character) else "?" for character in name)
-    if _width(text, font) > max_width:
-        while text and _width(text + "...", font) > max_width:
-            text = text[:-1]
-        text = text.rstrip() + "..."
-    return text, font
-
-
-@lru_cache(maxsize=8)
-def _fonts(size: int) -> tuple[_Font, ...]:
-    """The system's fonts of many scripts where there are any, then the one that ships with Pillow."""
-    fonts: list[_Font] = []
-    for file in _FONT_FILES:
-        try:
-            fonts.append(ImageFont.truetype(file, size))
-        except OSError:
-            continue
-    try:
-        return (*fonts, ImageFont.load_default(size))
-    except TypeError:  # Pillow before 10.1 (ROS 2 Humble's Ubuntu) has a bitmap font of one size
-        return (*fonts, ImageFont.load_default())
-
-
-def _width(text: str, font: _Font) -> float:
-    return ImageDraw.Draw(Image.new("L", (1, 1))).textlength(text, font=font)
-
-
-def _has(font: _Font, character: str) -> bool:
-    if isinstance(font, ImageFont.ImageFont):  # the bitmap font
-        return ord(character) < 128
-    drawn, missing = font.getmask(character), font.getmask(_NOT_A_CHARACTER)
-    return drawn.size != missing.size or bytes(drawn) != bytes(missing)

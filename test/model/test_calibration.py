@@ -11,7 +11,7 @@ from errseg_model.factory import create_model
 
 
 def test_expected_error_is_the_mean_gap_of_the_bins() -> None:
-    reliability = Reliability(bins=10)
+    reliability = Reliability()
     # Of 8 pixels at 0.95 half are right: a gap of 0.45. Of 2 at 0.35 none: 0.35.
     reliability.update(np.full(6, 0.95), np.array([True] * 4 + [False] * 2))
     reliability.update(np.array([0.95, 0.95, 0.35, 0.35]), np.zeros(4, bool))
