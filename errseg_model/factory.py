@@ -53,7 +53,7 @@ def create_model(name: str, checkpoint: str | Path | None = None, *, random_weig
         random_weights: leave the weights as initialised (training, benchmarks).
 
     Raises:
-        ValueError: unknown model.
+        InputError: unknown model.
         CheckpointError: the weights are absent or do not fit.
         TextTowerMissing: errseg-lite's text tower is not installed.
     """

@@ -33,7 +33,15 @@ def postprocess(
     vocabulary: Vocabulary,
     confidence_threshold: float,
 ) -> SegmentationResult:
-    """The result of `best_classes` (which see) in numpy and with the vocabulary's names."""
+    """The result of `best_classes` in numpy and with the vocabulary's names.
+
+    Args:
+        logits: (K, h, w) of the kept classes.
+        selected: (K,) int64, their positions in the vocabulary, ascending.
+        size: (H, W) of the image.
+        vocabulary: of T classes.
+        confidence_threshold: 0..1; pixels below it are unlabelled.
+    """
     best = best_classes(logits, selected, size, confidence_threshold)
     mask, confidence, means, kept, maps = to_host((best.mask, best.confidence, best.means, selected, logits.float()))
     scores = dict.fromkeys(vocabulary.names, 0.0)
@@ -57,7 +65,7 @@ def best_classes(
 
     Args:
         logits: (K, h, w) of the kept classes.
-        selected: (K,) their positions in the vocabulary.
+        selected: (K,) int64, their positions in the vocabulary.
         size: (H, W) of the image.
         confidence_threshold: 0..1; pixels below it are unlabelled.
     """

@@ -45,6 +45,10 @@ def preprocess(images: Sequence[NDArray[np.uint8]], config: ModelConfig, device:
 
     Returns:
         (B, 3, h, w) float32 in channels_last, as the network's weights are, with (h, w) the `computed_size`.
+
+    Raises:
+        ImageError: a picture is of another kind, or has no pixel.
+        RuntimeError: no picture, or pictures whose `computed_size` differs.
     """
     mean, std = to_device(torch.tensor([config.mean, config.std]), device)[:, :, None, None]
     batch = []

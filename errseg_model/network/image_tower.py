@@ -29,9 +29,10 @@ class ImageFeatures:
 
 
 class ImageTower(nn.Module):
-    """Base of the towers: `forward` maps (B, 3, H, W) normalised images to `ImageFeatures`."""
+    """Base of the towers."""
 
     def forward(self, images: Tensor) -> ImageFeatures:
+        """Normalised images (B, 3, H, W), H and W multiples of 32."""
         raise NotImplementedError
 
 
@@ -46,7 +47,7 @@ class TokenMLP(nn.Module):
         self.fc2: Any = mlp.fc2
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, h, w, D)."""
+        """Tokens (B, h, w, D) to tokens of the same shape."""
         rows = max(1, HIDDEN_AT_A_TIME // (x.shape[2] * self.fc1.out_features))
         return by_parts(lambda part: self.fc2(self.act(self.fc1(part))), rows, x)
 
@@ -71,6 +72,7 @@ class ConvNeXtTower(ImageTower):
         self.modify_downsample = nn.Sequential(copy.deepcopy(norm), nn.ZeroPad2d(1), finer)
 
     def forward(self, images: Tensor) -> ImageFeatures:
+        """See `ImageTower`."""
         x = self.trunk.stem(images)
         stride4 = self.trunk.stages[0](x)
         stride8 = self.trunk.stages[1](stride4)
@@ -125,6 +127,7 @@ class EfficientNetLiteTower(ImageTower):
         self.modify_downsample.load_state_dict(self.trunk.blocks[5][0].state_dict())
 
     def forward(self, images: Tensor) -> ImageFeatures:
+        """See `ImageTower`."""
         trunk = self.trunk
         x = trunk.blocks[0](trunk.bn1(trunk.conv_stem(images)))
         stride4 = trunk.blocks[1](x)

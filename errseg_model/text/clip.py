@@ -25,9 +25,10 @@ class ClipTextTower(TextTower):
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:
+        """See `TextTower`."""
         return self.forward(texts)
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """As `embed`, with gradients for training."""
+        """Unit vectors (N, C) as of `embed`, with gradients for training."""
         tokens = self._tokenize(list(texts)).to(self.clip.positional_embedding.device)
         return F.normalize(self.clip.encode_text(tokens), dim=-1)

@@ -30,6 +30,7 @@ class MiniLMTextTower(TextTower):
     """Mean of the last layer's token vectors, unit norm: C = 384."""
 
     def __init__(self) -> None:
+        """Raises TextTowerMissing as `model_folder` does."""
         super().__init__()
         # transformers takes seconds to import: only those who use this tower pay.
         from transformers import AutoModel, AutoTokenizer
@@ -43,6 +44,7 @@ class MiniLMTextTower(TextTower):
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:
+        """See `TextTower`."""
         tokens = self._tokenizer(
             list(texts), padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
         ).to(self.bert.device)
