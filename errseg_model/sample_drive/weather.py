@@ -13,9 +13,6 @@ from errseg_model.sample_drive.canvas import Image, Paint
 
 Rgb: TypeAlias = tuple[float, float, float]
 
-KINDS = ("sunny", "bright", "overcast", "haze", "wet", "dusk")
-_ODDS = (0.28, 0.2, 0.2, 0.1, 0.12, 0.1)
-
 
 @dataclass(frozen=True)
 class Weather:
@@ -42,148 +39,164 @@ class Weather:
 
     @property
     def casts_shadows(self) -> bool:
+        """Whether things throw shadows that are seen."""
         return self.sun[1] > 0.3
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What the drives of a kind have in common."""
+
+    odds: float
+    sun: Rgb
+    ambient: Rgb
+    zenith: Rgb  # to this colour and the next four the tone is added
+    low_sky: Rgb
+    cloud_light: Rgb
+    cloud_dark: Rgb
+    haze: Rgb
+    tone: tuple[float, float] = (0.0, 0.0)  # grey level of the darkest sky, and what the brightest has more
+    zenith_spread: Rgb = (0.0, 0.0, 0.0)  # what the zenith of the brightest sky has more
+    sun_height: tuple[float, float] = (0.0, 1.0)  # least, and the factor of the height drawn that is added
+    cloud: float | tuple[float, float] = 1.0  # of a pair: from, to
+    haze_per_metre: float | tuple[float, float] = 0.0035  # of a pair: from, to
+    wetness: float = 0.0
+    exposure: float = 1.0
+    gamma: float = 1.0
+    noise: float = 1.0  # factor
+    lamps: float = 0.0  # share of the drives, those under the darkest skies, where they are lit
+
+
+_KINDS = {
+    "sunny": _Kind(
+        odds=0.28,
+        sun=(0.98, 0.9, 0.74),
+        ambient=(0.54, 0.58, 0.65),
+        zenith=(70, 122, 192),
+        zenith_spread=(40, 30, 20),
+        low_sky=(186, 206, 228),
+        cloud=(0.1, 0.6),
+        cloud_light=(250, 250, 250),
+        cloud_dark=(196, 203, 215),
+        haze=(184, 200, 220),
+        haze_per_metre=0.0022,
+    ),
+    "bright": _Kind(
+        odds=0.2,
+        sun=(0.75, 0.70, 0.6),
+        sun_height=(0.0, 0.7),
+        ambient=(0.62, 0.63, 0.65),
+        zenith=(226, 233, 244),
+        low_sky=(250, 251, 253),
+        cloud=(0.2, 0.9),
+        cloud_light=(255, 255, 255),
+        cloud_dark=(232, 237, 244),
+        haze=(224, 228, 234),
+        haze_per_metre=0.0032,
+        exposure=1.02,
+        gamma=1.05,
+    ),
+    "overcast": _Kind(
+        odds=0.2,
+        sun=(0.08, 0.08, 0.08),
+        ambient=(0.86, 0.88, 0.91),
+        tone=(150, 70),
+        zenith=(0, 4, 10),
+        low_sky=(22, 25, 28),
+        cloud_light=(26, 28, 30),
+        cloud_dark=(-38, -34, -27),
+        haze=(6, 9, 13),
+    ),
+    "haze": _Kind(
+        odds=0.1,
+        sun=(0.12, 0.11, 0.1),
+        ambient=(0.84, 0.84, 0.84),
+        tone=(190, 40),
+        zenith=(0, 2, 4),
+        low_sky=(4, 4, 4),
+        cloud=0.4,
+        cloud_light=(8, 8, 8),
+        cloud_dark=(-8, -8, -6),
+        haze=(0, 1, 1),
+        haze_per_metre=(0.009, 0.019),
+    ),
+    "wet": _Kind(
+        odds=0.12,
+        sun=(0.03, 0.03, 0.03),
+        ambient=(0.76, 0.78, 0.82),
+        tone=(140, 50),
+        zenith=(0, 4, 9),
+        low_sky=(30, 32, 36),
+        cloud_light=(24, 27, 31),
+        cloud_dark=(-34, -30, -24),
+        haze=(12, 15, 20),
+        haze_per_metre=0.006,
+        wetness=1.0,
+        lamps=0.5,
+    ),
+    "dusk": _Kind(
+        odds=0.1,
+        sun=(0.16, 0.11, 0.07),
+        sun_height=(0.25, 0.0),
+        ambient=(0.5, 0.5, 0.56),
+        zenith=(96, 116, 156),
+        low_sky=(222, 190, 158),
+        cloud=(0.3, 0.9),
+        cloud_light=(214, 178, 160),
+        cloud_dark=(112, 112, 134),
+        haze=(150, 142, 146),
+        gamma=1.08,
+        noise=1.6,
+        lamps=1.0,
+    ),
+}
+KINDS = tuple(_KINDS)
 
 
 def choose_weather(rng: np.random.Generator) -> Weather:
     """Draw the weather of one drive."""
-    kind = str(rng.choice(KINDS, p=_ODDS))
+    # The order of the draws stays: a seed is to keep its pictures.
+    name = str(rng.choice(KINDS, p=[kind.odds for kind in _KINDS.values()]))
     side = float(rng.choice((-1, 1)) * rng.uniform(0.35, 1.0))
     ahead = float(rng.choice((-1, 1)) * np.sqrt(max(1 - side * side, 0.0)))
     warm = float(rng.normal(0, 0.035))
     bright = float(rng.uniform(0.88, 1.12))
-    gain = (bright * (1 + warm), bright, bright * (1 - warm))
     noise = float(rng.uniform(1.5, 4.0))
     high = float(rng.uniform(0.5, 1.2))
     grey = float(rng.uniform(0, 1))
-    if kind == "sunny":
-        return Weather(
-            kind,
-            (0.98, 0.9, 0.74),
-            (0.54, 0.58, 0.65),
-            side,
-            ahead,
-            high,
-            (70 + 40 * grey, 122 + 30 * grey, 192 + 20 * grey),
-            (186, 206, 228),
-            float(rng.uniform(0.1, 0.6)),
-            (250, 250, 250),
-            (196, 203, 215),
-            (184, 200, 220),
-            0.0022,
-            0.0,
-            gain,
-            1.0,
-            noise,
-            0.0,
-        )
-    if kind == "bright":
-        return Weather(
-            kind,
-            (0.75, 0.70, 0.6),
-            (0.62, 0.63, 0.65),
-            side,
-            ahead,
-            high * 0.7,
-            (226, 233, 244),
-            (250, 251, 253),
-            float(rng.uniform(0.2, 0.9)),
-            (255, 255, 255),
-            (232, 237, 244),
-            (224, 228, 234),
-            0.0032,
-            0.0,
-            (gain[0] * 1.02, gain[1] * 1.02, gain[2] * 1.02),
-            1.05,
-            noise,
-            0.0,
-        )
-    if kind == "overcast":
-        tone = 150 + 70 * grey
-        return Weather(
-            kind,
-            (0.08, 0.08, 0.08),
-            (0.86, 0.88, 0.91),
-            side,
-            ahead,
-            high,
-            (tone, tone + 4, tone + 10),
-            (tone + 22, tone + 25, tone + 28),
-            1.0,
-            (tone + 26, tone + 28, tone + 30),
-            (tone - 38, tone - 34, tone - 27),
-            (tone + 6, tone + 9, tone + 13),
-            0.0035,
-            0.0,
-            gain,
-            1.0,
-            noise,
-            0.0,
-        )
-    if kind == "haze":
-        tone = 190 + 40 * grey
-        return Weather(
-            kind,
-            (0.12, 0.11, 0.1),
-            (0.84, 0.84, 0.84),
-            side,
-            ahead,
-            high,
-            (tone, tone + 2, tone + 4),
-            (tone + 4, tone + 4, tone + 4),
-            0.4,
-            (tone + 8, tone + 8, tone + 8),
-            (tone - 8, tone - 8, tone - 6),
-            (tone, tone + 1, tone + 1),
-            float(rng.uniform(0.009, 0.019)),
-            0.0,
-            gain,
-            1.0,
-            noise,
-            0.0,
-        )
-    if kind == "wet":
-        tone = 140 + 50 * grey
-        return Weather(
-            kind,
-            (0.03, 0.03, 0.03),
-            (0.76, 0.78, 0.82),
-            side,
-            ahead,
-            high,
-            (tone, tone + 4, tone + 9),
-            (tone + 30, tone + 32, tone + 36),
-            1.0,
-            (tone + 24, tone + 27, tone + 31),
-            (tone - 34, tone - 30, tone - 24),
-            (tone + 12, tone + 15, tone + 20),
-            0.006,
-            1.0,
-            gain,
-            1.0,
-            noise,
-            float(grey < 0.5),
-        )
+    kind = _KINDS[name]
+    tone = kind.tone[0] + kind.tone[1] * grey
+    red, green, blue = _shifted(kind.zenith, tone)
+    more_red, more_green, more_blue = kind.zenith_spread
     return Weather(
-        kind,
-        (0.16, 0.11, 0.07),
-        (0.5, 0.5, 0.56),
-        side,
-        ahead,
-        0.25,
-        (96, 116, 156),
-        (222, 190, 158),
-        float(rng.uniform(0.3, 0.9)),
-        (214, 178, 160),
-        (112, 112, 134),
-        (150, 142, 146),
-        0.0035,
-        0.0,
-        gain,
-        1.08,
-        noise * 1.6,
-        1.0,
+        kind=name,
+        sun=kind.sun,
+        ambient=kind.ambient,
+        sun_side=side,
+        sun_ahead=ahead,
+        sun_height=kind.sun_height[0] + kind.sun_height[1] * high,
+        zenith=(red + more_red * grey, green + more_green * grey, blue + more_blue * grey),
+        low_sky=_shifted(kind.low_sky, tone),
+        cloud=_drawn(kind.cloud, rng),
+        cloud_light=_shifted(kind.cloud_light, tone),
+        cloud_dark=_shifted(kind.cloud_dark, tone),
+        haze=_shifted(kind.haze, tone),
+        haze_per_metre=_drawn(kind.haze_per_metre, rng),
+        wetness=kind.wetness,
+        gain=(bright * (1 + warm) * kind.exposure, bright * kind.exposure, bright * (1 - warm) * kind.exposure),
+        gamma=kind.gamma,
+        noise=noise * kind.noise,
+        lamps=float(grey < kind.lamps),
     )
+
+
+def _shifted(colour: Rgb, tone: float) -> Rgb:
+    return tone + colour[0], tone + colour[1], tone + colour[2]
+
+
+def _drawn(value: float | tuple[float, float], rng: np.random.Generator) -> float:
+    """A number as it is; between the ends of a pair one is drawn."""
+    return float(rng.uniform(*value)) if isinstance(value, tuple) else value
 
 
 class Light:
