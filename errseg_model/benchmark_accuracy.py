@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from errseg_model.accuracy import Accuracy, crowded, measure
-from errseg_model.camvid_benchmark import run
+from errseg_model.cli.camvid_benchmark import run
 from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.datasets.class_lists import packaged
-from errseg_model.evaluation import read_renaming, rename
+from errseg_model.evaluation.accuracy import Accuracy, crowded, measure
+from errseg_model.evaluation.renaming import read_renaming, rename
 from errseg_model.yaml_files import read_yaml
 
 WORDS = Path("config/evaluation")

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.accuracy import measure
-from errseg_model.camvid_benchmark import run
+from errseg_model.cli.camvid_benchmark import run
 from errseg_model.cli.options import model_choice
 from errseg_model.datasets import create_dataset
 from errseg_model.errors import InputError
-from errseg_model.evaluation import read_renaming, rename
-from errseg_model.linear_head import LinearHead
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.accuracy import measure
+from errseg_model.evaluation.linear_head import LinearHead
+from errseg_model.evaluation.metrics import ConfusionMatrix
+from errseg_model.evaluation.renaming import read_renaming, rename
 
 OTHER_WORDS = Path("config/evaluation/camvid_other_words.yaml")
 

@@ -28,10 +28,10 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Measure, fit, write and print. Raises InputError."""
     # PyTorch takes seconds to import: not for those who only ask for help.
-    from errseg_model.accuracy import measure_confidence
-    from errseg_model.calibration import fit_calibration, fold
     from errseg_model.checkpoint import save_checkpoint
     from errseg_model.cli.options import model_choice
+    from errseg_model.evaluation.accuracy import measure_confidence
+    from errseg_model.evaluation.calibration import fit_calibration, fold
     from errseg_model.factory import create_model
 
     if arguments.out.suffix != ".safetensors":

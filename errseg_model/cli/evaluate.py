@@ -18,7 +18,7 @@ from errseg_model.cli.options import add_dataset_options, add_model_options, mod
 from errseg_model.wording import listed
 
 if TYPE_CHECKING:
-    from errseg_model.evaluation import Evaluation
+    from errseg_model.evaluation.evaluate import Evaluation
 
 
 def add_parser(subparsers: Any) -> None:
@@ -35,7 +35,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Evaluate and print. Raises InputError."""
     # PyTorch takes seconds to import: not for those who only ask for help.
-    from errseg_model.evaluation import evaluate, read_renaming
+    from errseg_model.evaluation.evaluate import evaluate
+    from errseg_model.evaluation.renaming import read_renaming
 
     check_json(arguments.json)
     dataset = open_dataset(arguments)
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _table(evaluation: Evaluation) -> str:
-    from errseg_model.evaluation import SHOWN_CLASSES
+    from errseg_model.evaluation.evaluate import SHOWN_CLASSES
 
     figures = evaluation.to_json()
     iou = evaluation.confusion.iou()

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.demo.frames import Frame, Source, rate_of
 from errseg_ros.demo.pictures import AFTER, ANIMATION, BEFORE, OVERLAYS

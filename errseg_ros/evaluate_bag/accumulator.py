@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.exhibits import Painter, Shelf

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.files import shown
-from errseg_model.metrics import ConfusionMatrix
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.bags import BagMessage, BagReader
 from errseg_ros.evaluate_bag.accumulator import Accumulator, Answer

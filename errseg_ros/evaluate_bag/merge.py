@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation
 from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate, Pictures

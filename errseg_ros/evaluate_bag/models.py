@@ -8,7 +8,7 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.comparison import WARM_UP
+from errseg_model.evaluation.comparison import WARM_UP
 from errseg_model.result import SegmentationResult
 from errseg_model.segmenter import EncodedVocabulary, Segmenter
 from errseg_ros.evaluate_bag.settings import Settings

@@ -15,10 +15,10 @@ from errseg_model.benchmark_heldout import HeldOutFigures, chance, main, mistake
 from errseg_model.checkpoint import save_checkpoint
 from errseg_model.datasets import Dataset
 from errseg_model.datasets.camvid import CLASSES
-from errseg_model.evaluation import read_renaming
+from errseg_model.evaluation.linear_head import LinearHead
+from errseg_model.evaluation.metrics import ConfusionMatrix
+from errseg_model.evaluation.renaming import read_renaming
 from errseg_model.factory import create_model
-from errseg_model.linear_head import LinearHead
-from errseg_model.metrics import ConfusionMatrix
 from errseg_model.segmenter import EncodedVocabulary
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,8 +14,9 @@ import torch
 import errseg_model
 from errseg_model import Segmenter, Vocabulary
 from errseg_model.datasets import create_dataset
-from errseg_model.evaluation import evaluate, read_renaming
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.evaluate import evaluate
+from errseg_model.evaluation.metrics import ConfusionMatrix
+from errseg_model.evaluation.renaming import read_renaming
 from errseg_model.sample_drive import CLASSES, SampleDrive
 
 ROOT = Path(__file__).parents[2]

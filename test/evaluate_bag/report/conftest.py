@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.visualization import palette
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.results import (

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_ros.evaluate_bag.report.confusion import (
     MAX_SHOWN,
     NONE_OF_THEM,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_ros.evaluate_bag.main import _in_short
 from errseg_ros.evaluate_bag.report.figures import Figures, bag_mious
 from errseg_ros.evaluate_bag.report.shares import ClassShares

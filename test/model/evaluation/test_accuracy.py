@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from errseg_model import Segmenter, Vocabulary
-from errseg_model.accuracy import crowded, measure, measure_confidence
-from errseg_model.comparison import WARM_UP
 from errseg_model.datasets import create_dataset
+from errseg_model.evaluation.accuracy import crowded, measure, measure_confidence
+from errseg_model.evaluation.comparison import WARM_UP
 
 
 def test_void_pixels_count_nowhere(random_lite: Segmenter, tiny_camvid: Path) -> None:

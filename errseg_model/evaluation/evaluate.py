@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.comparison import compare
 from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.comparison import compare
+from errseg_model.evaluation.metrics import ConfusionMatrix
+from errseg_model.evaluation.renaming import rename
 from errseg_model.segmenter import Segmenter
-from errseg_model.vocabulary import Vocabulary, VocabularyEntry, VocabularyError
+from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_model.wording import listed
-from errseg_model.yaml_files import read_yaml
 
 SHOWN_CLASSES = 20
 """Classes that a message names before it says how many more there are."""
@@ -97,22 +96,3 @@ def evaluate(
         missing=tuple(name for label, name in enumerate(dataset.classes) if label not in labels),
         surplus=tuple(e.name for e, x in zip(vocabulary.entries, labels, strict=True) if x == len(ids)),
     )
-
-
-def rename(vocabulary: Vocabulary, renamed: Mapping[str, VocabularyEntry]) -> Vocabulary:
-    """The vocabulary with other words for some names. Raises VocabularyError for a name it does not have."""
-    entries = list(vocabulary.entries)
-    for name, entry in renamed.items():
-        entries[vocabulary.index(name)] = entry
-    return Vocabulary(tuple(entries))
-
-
-def read_renaming(path: str | Path) -> dict[str, VocabularyEntry]:
-    """A YAML file `name: other words`. Raises InputError naming the file."""
-    content = read_yaml(path)
-    if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
-        raise InputError(f"{path} must be a YAML mapping of class names to other words (sky: heavens)")
-    try:
-        return {str(name): VocabularyEntry.parse(words) for name, words in content.items()}
-    except VocabularyError as error:
-        raise InputError(f"{path}: {error}") from None

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from errseg_model.config import STRIDES
 from errseg_model.datasets import Dataset
 from errseg_model.errors import InputError
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.letterbox import computed_size, fitted_places, fitted_size
-from errseg_model.metrics import ConfusionMatrix
 from errseg_model.preprocessing import image_size
 from errseg_model.segmenter import Segmenter
 

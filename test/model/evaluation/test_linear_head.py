@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from errseg_model import Segmenter
 from errseg_model.datasets import Dataset, create_dataset
 from errseg_model.errors import InputError
+from errseg_model.evaluation.linear_head import PENALTY, LinearHead, _labels_of_places, _logistic_regression
 from errseg_model.letterbox import computed_size, fitted_size
-from errseg_model.linear_head import PENALTY, LinearHead, _labels_of_places, _logistic_regression
 
 SKY, ROAD = 0, 3
 
@@ -59,10 +59,10 @@ def test_labels_that_are_held_out_have_no_part_in_the_fit(
 def test_the_same_places_fit_the_same_head_and_leave_the_model_alone(
     random_lite: Segmenter, pictures: Dataset, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("errseg_model.linear_head.PLACES_OF_AN_IMAGE", 5)
+    monkeypatch.setattr("errseg_model.evaluation.linear_head.PLACES_OF_AN_IMAGE", 5)
     before = random_lite.embed_image(image)
     first, again = (LinearHead.train(random_lite, pictures, []) for _ in range(2))
-    monkeypatch.setattr("errseg_model.linear_head.SEED", 1)
+    monkeypatch.setattr("errseg_model.evaluation.linear_head.SEED", 1)
     other = LinearHead.train(random_lite, pictures, [])
     assert torch.equal(first.weight, again.weight) and not torch.equal(first.weight, other.weight)
     assert torch.equal(random_lite.embed_image(image), before)

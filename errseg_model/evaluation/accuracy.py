@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from errseg_model.calibration import Reliability
-from errseg_model.comparison import compare
 from errseg_model.datasets import Dataset
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.calibration import Reliability
+from errseg_model.evaluation.comparison import compare
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.segmenter import Segmenter
 from errseg_model.vocabulary import Vocabulary
 

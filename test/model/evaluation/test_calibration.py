@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from errseg_model.calibration import Calibration, Reliability, fit_calibration, fold
+from errseg_model.evaluation.calibration import Calibration, Reliability, fit_calibration, fold
 from errseg_model.factory import create_model
 
 
