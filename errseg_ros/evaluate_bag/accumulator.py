@@ -15,7 +15,7 @@ from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.exhibits import Painter, Shelf
-from errseg_ros.evaluate_bag.labels import match_classes
+from errseg_ros.evaluate_bag.labels import folding, match_classes
 from errseg_ros.evaluate_bag.rows import Row, Rows
 
 _MASK_VALUES = UNLABELLED + 1
@@ -47,20 +47,22 @@ class Answer:
 
 
 class Accumulator:
-    """Rows, confusion matrix and exhibits of one bag. Memory does not grow with images, but for the rows' numbers."""
+    """Rows, counted pixels and exhibits of one bag. Memory does not grow with images, but for the rows' numbers."""
 
     def __init__(self, vocabularies: Sequence[Vocabulary], classes: Sequence[VocabularyEntry]) -> None:
         """`classes`: of the labels; empty without any."""
         self.vocabularies: tuple[Vocabulary, ...] = ()
         self.classes = tuple(classes)
         self.rows = Rows()
-        self.confusion = ConfusionMatrix(len(classes))
+        self.pixels: list[NDArray[np.int64]] = []
+        """By vocabulary (classes, T + 1) pixels by their truth and by the entry that they are called; the last column
+        is of unlabelled ones. Which class an entry means depends on the labels of all bags, so `merge` decides it."""
         self.worst = Shelf(highest=False)
         self.best = Shelf(highest=True)
         self.labelled = 0
         self.previous: tuple[int, NDArray[np.uint16]] | None = None
         """Vocabulary and mask of the image before."""
-        self._meant: list[NDArray[np.int64]] = []
+        self._folding: list[NDArray[np.int64]] = []
         self._painters: dict[int, Painter] = {}
         for vocabulary in vocabularies:
             self.add_vocabulary(vocabulary)
@@ -68,7 +70,8 @@ class Accumulator:
     def add_vocabulary(self, vocabulary: Vocabulary) -> None:
         """One more, which answers name by its position."""
         self.vocabularies = (*self.vocabularies, vocabulary)
-        self._meant.append(_one_hot(match_classes(vocabulary, self.classes), len(self.classes)))
+        self.pixels.append(np.zeros((len(self.classes), len(vocabulary) + 1), np.int64))
+        self._folding.append(folding(vocabulary, self.classes))
 
     def add(self, answer: Answer) -> None:
         """Count one image; they come in the order of the bag."""
@@ -115,12 +118,12 @@ class Accumulator:
         return np.concatenate([np.zeros(first, np.int64), counts]).reshape(rows, columns)
 
     def _compare_with_truth(self, answer: Answer, pairs: NDArray[np.int64]) -> tuple[float | None, float | None]:
-        """Pixel accuracy and mIoU of one image."""
+        """Pixel accuracy and mIoU of one image, by the classes of this bag's labels."""
         if answer.truth is None:
             return None, None
+        self.pixels[answer.vocabulary] += pairs[:-1]
         frame = ConfusionMatrix(len(self.classes))
-        frame.counts += pairs[:-1] @ self._meant[answer.vocabulary]
-        self.confusion.counts += frame.counts
+        frame.counts += pairs[:-1] @ self._folding[answer.vocabulary]
         return (frame.pixel_accuracy(), frame.miou()) if frame.counts.any() else (None, None)
 
     def _flicker(self, answer: Answer) -> float | None:
@@ -151,14 +154,6 @@ def _mean_confidence(answer: Answer, unlabelled: int) -> float:
     if not unlabelled:
         return float(cv2.mean(answer.confidence)[0])
     return float(cv2.mean(answer.confidence, (answer.mask != UNLABELLED).view(np.uint8))[0])
-
-
-def _one_hot(places: NDArray[np.int64], none: int) -> NDArray[np.int64]:
-    """(T + 1, classes + 1) that adds up columns of the same class; the last are unlabelled, and none of the classes."""
-    table = np.zeros((len(places) + 1, none + 1), np.int64)
-    table[np.arange(len(places)), places] = 1
-    table[-1, -1] = 1
-    return table
 
 
 def _in_words_of(vocabulary: Vocabulary, other: Vocabulary) -> NDArray[np.uint16]:

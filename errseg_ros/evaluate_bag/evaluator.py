@@ -71,7 +71,8 @@ class BagEvaluation:
     rows: Rows
     classes: tuple[VocabularyEntry, ...]
     """Of the labels, in the order of their ids; empty without a label topic."""
-    confusion: ConfusionMatrix
+    pixels: tuple[NDArray[np.int64], ...]
+    """`Accumulator.pixels`."""
     worst: tuple[Candidate, ...]
     best: tuple[Candidate, ...]
     model: str
@@ -289,7 +290,7 @@ def summarize(
         ),
         rows=accumulator.rows,
         classes=accumulator.classes,
-        confusion=accumulator.confusion,
+        pixels=tuple(accumulator.pixels),
         worst=accumulator.worst.chosen(),
         best=accumulator.best.chosen(),
         model=model,

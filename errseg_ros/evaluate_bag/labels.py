@@ -120,6 +120,17 @@ def match_classes(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) ->
     return np.array([_place(entry, places, len(classes)) for entry in vocabulary.entries], np.int64)
 
 
+def folding(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) -> NDArray[np.int64]:
+    """(T + 1, classes + 1) of 0 and 1: pixels counted by entry, times this, are counted by the label's classes.
+
+    The last row is of unlabelled pixels, the last column of those that are called none of the classes.
+    """
+    table = np.zeros((len(vocabulary) + 1, len(classes) + 1), np.int64)
+    table[np.arange(len(vocabulary)), match_classes(vocabulary, classes)] = 1
+    table[-1, -1] = 1
+    return table
+
+
 def _place(entry: VocabularyEntry, places: Mapping[str, int], none: int) -> int:
     keys = (entry.key, *(VocabularyEntry(synonym).key for synonym in entry.synonyms))
     return next((places[key] for key in keys if key in places), none)

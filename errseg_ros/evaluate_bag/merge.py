@@ -11,7 +11,7 @@ from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation
 from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate, Pictures
-from errseg_ros.evaluate_bag.labels import match_classes
+from errseg_ros.evaluate_bag.labels import folding, match_classes
 from errseg_ros.evaluate_bag.results import Evaluation, Exhibit, FrameResult, Truth
 from errseg_ros.evaluate_bag.settings import Settings
 
@@ -53,7 +53,8 @@ def merge(
 
 
 def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
-    """Over all bags; their labels may have different classes, which are matched by name."""
+    """Over all bags. Their labels may have different classes: an entry of a vocabulary means one of all of them, also
+    in bags whose labels lack that one, where it is then always wrong."""
     entries: dict[str, VocabularyEntry] = {}
     for part in parts:
         for entry in part.classes:
@@ -63,11 +64,17 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
     classes = list(entries.values())
     confusion = ConfusionMatrix(len(classes))
     places = {key: place for place, key in enumerate(entries)}
-    for part in parts:
-        rows = [places[entry.key] for entry in part.classes]
-        confusion.counts[np.ix_(rows, [*rows, len(classes)])] += part.confusion.counts
+    rows = [[places[entry.key] for entry in part.classes] for part in parts]
+    in_force = []
+    for number, period in enumerate(settings.periods):
+        pixels = np.zeros((len(classes), len(period.vocabulary) + 1), np.int64)
+        for part, of_part in zip(parts, rows, strict=True):
+            pixels[of_part] += part.pixels[number]
+        if pixels.any():
+            in_force.append(number)
+            confusion.counts += pixels @ folding(period.vocabulary, classes)
     meant = [match_classes(period.vocabulary, classes) for period in settings.periods]
-    in_force = _in_force(parts) or list(range(len(meant)))
+    in_force = in_force or list(range(len(meant)))
     lacking = [[number for number in in_force if place not in meant[number]] for place in range(len(classes))]
     surplus = {
         entry.name: None
@@ -89,15 +96,6 @@ def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
         missing_in_labels=tuple(surplus),
         tolerance_seconds=settings.tolerance_seconds,
     )
-
-
-def _in_force(parts: Sequence[BagEvaluation]) -> list[int]:
-    """The vocabularies of the images that have labels."""
-    found = set()
-    for part in parts:
-        labelled = ~np.isnan(part.rows.column("pixel_accuracy"))
-        found |= {int(number) for number in part.rows.column("vocabulary")[labelled]}
-    return sorted(found)
 
 
 def _exhibits(

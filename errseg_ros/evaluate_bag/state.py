@@ -197,7 +197,7 @@ def _arrays(progress: Progress) -> dict[str, Any]:
         "labelled": accumulator.labelled,
     }
     arrays: dict[str, Any] = {f"row {name}": column for name, column in accumulator.rows.to_arrays().items()}
-    arrays["confusion"] = accumulator.confusion.counts
+    arrays |= {f"pixels {number}": pixels for number, pixels in enumerate(accumulator.pixels)}
     if progress.kept is not None:
         facts["kept_period"] = progress.kept.period
         kept = {"kept": progress.kept.own, "other kept": progress.kept.other}
@@ -224,7 +224,8 @@ def _restore(progress: Progress, arrays: dict[str, NDArray[Any]]) -> None:
     accumulator = progress.accumulator
     accumulator.labelled = facts["labelled"]
     accumulator.rows = Rows.from_arrays({n.removeprefix("row "): a for n, a in arrays.items() if n.startswith("row ")})
-    accumulator.confusion.counts += arrays["confusion"]
+    for number, pixels in enumerate(accumulator.pixels):
+        pixels += arrays[f"pixels {number}"]
     if "kept_period" in facts:
         progress.kept = Kept(facts["kept_period"], arrays.get("kept"), arrays.get("other kept"))
     if "previous" in arrays:

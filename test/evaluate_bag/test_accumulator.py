@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
+from errseg_model.metrics import ConfusionMatrix
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.accumulator import Accumulator, Answer
+from errseg_ros.evaluate_bag.labels import folding
 
 WORDS = [Vocabulary.from_argument("road; sky; car"), Vocabulary.from_argument("sky; tree")]
 CLASSES = [VocabularyEntry(name) for name in ("sky", "road")]
@@ -90,11 +92,12 @@ def test_disagreement_compares_by_names(other: str, mask: Any, expected: float) 
     assert frame.disagreement == expected
 
 
-def test_wrong_and_nameless_predictions_count_as_wrong() -> None:
-    # The truth is sky 0, road 1, and 2 does not count; the vocabulary is road 0, sky 1, car 2.
+def test_pixels_are_counted_by_truth_and_entry_of_the_vocabulary_in_force() -> None:
+    # The truth is sky 0, road 1, and 2 does not count; the vocabularies are road 0, sky 1, car 2 and sky 0, tree 1.
     accumulator = Accumulator(WORDS, CLASSES)
     accumulator.add(answer([[1, 0, 2, UNLABELLED, 0]], truth=[[0, 0, 1, 1, 2]]))
-    assert accumulator.confusion.counts.tolist() == [[1, 1, 0], [0, 0, 2]]
+    assert accumulator.pixels[0].tolist() == [[1, 1, 0, 0], [0, 0, 1, 1]]
+    assert not accumulator.pixels[1].any()
     (frame,) = accumulator.rows.results("bag", WORDS)
     assert (frame.pixel_accuracy, frame.miou) == (0.25, 0.25)
     assert accumulator.labelled == 1
@@ -122,14 +125,16 @@ def test_figures_are_those_of_torchmetrics() -> None:
     predictions, truths = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*kept, strict=True))
     common: dict[str, Any] = {"num_classes": 11, "ignore_index": 11}
     matrix = MulticlassConfusionMatrix(**common)(predictions, truths)
-    np.testing.assert_array_equal(accumulator.confusion.counts[:, :11], matrix.numpy())
-    assert not accumulator.confusion.counts[:, 11].any()
+    confusion = ConfusionMatrix(11)
+    confusion.counts += accumulator.pixels[0] @ folding(vocabulary, classes)
+    np.testing.assert_array_equal(confusion.counts[:, :11], matrix.numpy())
+    assert not confusion.counts[:, 11].any()
     iou = MulticlassJaccardIndex(**common, average="none")(predictions, truths)
-    np.testing.assert_allclose(accumulator.confusion.iou(), iou.numpy(), rtol=1e-6)
+    np.testing.assert_allclose(confusion.iou(), iou.numpy(), rtol=1e-6)
     miou = float(MulticlassJaccardIndex(**common)(predictions, truths))
-    assert accumulator.confusion.miou() == pytest.approx(miou, rel=1e-6)
+    assert confusion.miou() == pytest.approx(miou, rel=1e-6)
     accuracy = float(MulticlassAccuracy(**common, average="micro")(predictions, truths))
-    assert accumulator.confusion.pixel_accuracy() == pytest.approx(accuracy, rel=1e-6)
+    assert confusion.pixel_accuracy() == pytest.approx(accuracy, rel=1e-6)
     for frame, (prediction, truth) in zip(accumulator.rows.results("bag", [vocabulary]), kept, strict=True):
         one = MulticlassJaccardIndex(**common)(torch.from_numpy(prediction), torch.from_numpy(truth))
         assert frame.miou == pytest.approx(float(one), rel=1e-6)
@@ -140,5 +145,5 @@ def test_pairs_of_many_classes_are_told_apart() -> None:
     vocabulary = Vocabulary.parse(names)
     accumulator = Accumulator([vocabulary], [VocabularyEntry(name) for name in names])
     accumulator.add(answer([[299, 0, 299]], truth=[[299, 299, 300]]))
-    assert accumulator.confusion.counts.sum() == 2
-    assert accumulator.confusion.counts[299, 299] == accumulator.confusion.counts[299, 0] == 1
+    assert accumulator.pixels[0].sum() == 2
+    assert accumulator.pixels[0][299, 299] == accumulator.pixels[0][299, 0] == 1

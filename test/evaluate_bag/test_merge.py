@@ -18,6 +18,7 @@ from errseg_ros.evaluate_bag.results import Evaluation
 MakeSettings = Callable[..., Any]
 SKY = np.zeros((6, 8), np.uint8)
 ROAD = np.ones((6, 8), np.uint8)
+CAR = np.full((6, 8), 2, np.uint8)
 PARTLY = [np.repeat([[0] * n + [1] * (8 - n)], 6, axis=0).astype(np.uint8) for n in range(9)]
 
 
@@ -49,6 +50,34 @@ def test_bags_with_labels_of_different_classes_are_merged_by_name(
     assert truth.missing_in_labels == ("dragon",)
     assert [(frame.bag, frame.index) for frame in evaluation.frames] == [("one", 0), ("two", 0), ("two", 1)]
     assert [bag.evaluated for bag in evaluation.bags] == [1, 2]
+
+
+def test_a_class_that_only_other_bags_label_is_a_false_positive_here(
+    ros: Any, make_settings: MakeSettings, make_models: Any
+) -> None:
+    one = ros.drive([(0.0, CAR, CAR)], {0: "sky", 1: "road", 2: "car"}, name="one")
+    two, same = (
+        ros.drive([(0.0, CAR, ROAD)], {0: "sky", 1: "road", **more}, name=name)
+        for name, more in (("two", {}), ("same", {2: "car"}))
+    )
+    settings = make_settings("sky; road; car", label_topic="/camera/labels")
+    truth, wanted = (evaluated([one, bag], settings, make_models).truth for bag in (two, same))
+    assert truth is not None and wanted is not None
+    assert truth.confusion.counts.tolist() == wanted.confusion.counts.tolist()
+    assert truth.confusion.iou().tolist()[1:] == [0.0, 0.5]
+
+
+def test_classes_are_missing_by_the_rule_that_pixels_are_counted_by(
+    ros: Any, make_settings: MakeSettings, make_models: Any
+) -> None:
+    paths = [
+        ros.drive([(0.0, ROAD, ROAD)], {0: "road", 1: word}, name=name)
+        for name, word in (("one", "person"), ("two", "pedestrian"))
+    ]
+    truth = evaluated(paths, make_settings("road; person, pedestrian", label_topic="/camera/labels"), make_models).truth
+    assert truth is not None and truth.classes == ("road", "person", "pedestrian")
+    assert truth.missing_in_vocabulary == ("pedestrian",)
+    assert truth.confusion.counts.tolist() == [[0, 0, 0, 0], [0, 48, 0, 0], [0, 48, 0, 0]]
 
 
 def test_a_class_that_is_matched_by_a_synonym_of_its_label_is_not_missing(

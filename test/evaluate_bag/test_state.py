@@ -152,6 +152,30 @@ def test_bags_may_be_left_out_and_added(drives: list[Path], tmp_path: Path, make
     assert reached(three) == [0]
 
 
+def test_what_is_kept_of_a_bag_counts_against_the_labels_of_a_bag_that_is_added(
+    ros: Any, tmp_path: Path, make_settings: MakeSettings, make_models: Any
+) -> None:
+    road, car = np.ones((4, 4), np.uint8), np.full((4, 4), 2, np.uint8)
+    kept = ros.drive([(0.0, car, road)], {0: "sky", 1: "road"}, name="kept")
+    added = ros.drive([(0.0, car, car)], {0: "sky", 1: "road", 2: "car"}, name="added")
+    settings = make_settings("sky; road; car", label_topic="/camera/labels")
+
+    def state(*paths: Path) -> State:
+        return State(tmp_path / "out", prepare(paths, settings)[0], settings)
+
+    plans, _ = prepare([kept, added], settings)
+    first = state(kept)
+    progress = first.load(0)
+    evaluate_one(plans[0], settings, make_models(settings), progress)
+    first.save(0, progress, 0.0)
+
+    both = state(kept, added)
+    both.check()
+    parts = [evaluate_one(plans[place], settings, make_models(settings), both.load(place)) for place in (0, 1)]
+    truth = merge(parts, settings, 1.0).truth
+    assert truth is not None and truth.confusion.counts.tolist() == [[0, 0, 0, 0], [0, 0, 16, 0], [0, 0, 16, 0]]
+
+
 def test_other_bags_are_refused(drives: list[Path], tmp_path: Path, make_settings: MakeSettings) -> None:
     settings = make_settings("sky", image_topic="/camera/image")
     one, two, three = drives

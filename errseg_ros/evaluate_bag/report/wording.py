@@ -133,9 +133,9 @@ def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str
             ("mIoU", "Mean of the IoU over the classes that labels or masks have, from the pixels of all frames."),
             (
                 "mIoU of a frame",
-                "The same from the pixels of one frame alone; its mean over frames"
-                f" ({percent(figures.mean_frame_miou)} here) is another figure than the mIoU, because a class that a "
-                "frame shows little of counts there as much as one that fills it.",
+                "The same from the pixels of one frame alone, by the classes of its own bag's labels; its mean over "
+                f"frames ({percent(figures.mean_frame_miou)} here) is another figure than the mIoU, because a class "
+                "that a frame shows little of counts there as much as one that fills it.",
             ),
             ("Pixel accuracy", "Share of the pixels with a label whose mask is right."),
             ("Recall", "Of the pixels labelled as a class, the share that the masks call so."),
