@@ -38,9 +38,8 @@ class LabelKey:
 
         Raises InputError naming the id for a name that breaks a vocabulary's rules, and when no name is left.
         """
-        places: dict[str, int] = {}
-        classes: list[VocabularyEntry] = []
-        values = []
+        entries: list[VocabularyEntry] = []
+        ids: list[int] = []
         for value, name in names:
             if not name.strip():
                 continue
@@ -48,13 +47,14 @@ class LabelKey:
                 entry = VocabularyEntry.parse(name)
             except InputError as error:
                 raise InputError(f"label {value}: {error}") from None
-            if entry.key not in places:
-                places[entry.key] = len(classes)
-                classes.append(entry)
-            values.append((value, places[entry.key]))
-        if not classes:
+            entries.append(entry)
+            ids.append(value)
+        if not entries:
             raise InputError("the labels have no names")
-        return cls(tuple(classes), tuple(values), coloured)
+        classes = united(entries)
+        places = {entry.key: place for place, entry in enumerate(classes)}
+        values = ((value, places[entry.key]) for value, entry in zip(ids, entries, strict=True))
+        return cls(classes, tuple(values), coloured)
 
     def read(self, message: Any) -> NDArray[np.uint16]:
         """(H, W) positions of classes, len(classes) where a pixel does not count, of an image message, raw or PNG.
@@ -107,6 +107,17 @@ def read_palette(path: Path) -> LabelKey:
     return _key_of_file(path, pairs.items(), coloured=True)
 
 
+def united(entries: Iterable[VocabularyEntry]) -> tuple[VocabularyEntry, ...]:
+    """One entry for each key, in the order of the first ones, with the synonyms of all entries of that key."""
+    found: dict[str, VocabularyEntry] = {}
+    for entry in entries:
+        first = found.setdefault(entry.key, entry)
+        known = {_key(word) for word in (first.name, *first.synonyms)}
+        added = tuple(synonym for synonym in entry.synonyms if _key(synonym) not in known)
+        found[entry.key] = VocabularyEntry(first.name, (*first.synonyms, *added))
+    return tuple(found.values())
+
+
 def match_classes(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) -> NDArray[np.int64]:
     """(T,) for every class of the vocabulary the position of the label's class that it means; len(classes) for none.
 
@@ -116,7 +127,7 @@ def match_classes(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) ->
     places = {entry.key: place for place, entry in enumerate(classes)}
     for place, entry in enumerate(classes):
         for synonym in entry.synonyms:
-            places.setdefault(VocabularyEntry(synonym).key, place)
+            places.setdefault(_key(synonym), place)
     return np.array([_place(entry, places, len(classes)) for entry in vocabulary.entries], np.int64)
 
 
@@ -132,8 +143,12 @@ def folding(vocabulary: Vocabulary, classes: Sequence[VocabularyEntry]) -> NDArr
 
 
 def _place(entry: VocabularyEntry, places: Mapping[str, int], none: int) -> int:
-    keys = (entry.key, *(VocabularyEntry(synonym).key for synonym in entry.synonyms))
+    keys = (_key(word) for word in (entry.name, *entry.synonyms))
     return next((places[key] for key in keys if key in places), none)
+
+
+def _key(word: str) -> str:
+    return VocabularyEntry(word).key
 
 
 def _key_of_file(path: Path, pairs: Iterable[tuple[int, str]], coloured: bool) -> LabelKey:

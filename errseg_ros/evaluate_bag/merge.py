@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from errseg_model.evaluation.metrics import ConfusionMatrix
-from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation
 from errseg_ros.evaluate_bag.exhibits import EXHIBITS, Candidate, Pictures
-from errseg_ros.evaluate_bag.labels import folding, match_classes
+from errseg_ros.evaluate_bag.labels import folding, match_classes, united
 from errseg_ros.evaluate_bag.results import Evaluation, Exhibit, FrameResult, Truth
 from errseg_ros.evaluate_bag.settings import Settings
 
@@ -55,15 +54,11 @@ def merge(
 def _truth(parts: Sequence[BagEvaluation], settings: Settings) -> Truth | None:
     """Over all bags. Their labels may have different classes: an entry of a vocabulary means one of all of them, also
     in bags whose labels lack that one, where it is then always wrong."""
-    entries: dict[str, VocabularyEntry] = {}
-    for part in parts:
-        for entry in part.classes:
-            entries.setdefault(entry.key, entry)
-    if not entries:
+    classes = united(entry for part in parts for entry in part.classes)
+    if not classes:
         return None
-    classes = list(entries.values())
     confusion = ConfusionMatrix(len(classes))
-    places = {key: place for place, key in enumerate(entries)}
+    places = {entry.key: place for place, entry in enumerate(classes)}
     rows = [[places[entry.key] for entry in part.classes] for part in parts]
     in_force = []
     for number, period in enumerate(settings.periods):

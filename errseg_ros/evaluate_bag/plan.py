@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from errseg_model.errors import InputError
-from errseg_model.vocabulary import Vocabulary, VocabularyEntry
+from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagError, BagReader
 from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
-from errseg_ros.evaluate_bag.labels import LabelKey
+from errseg_ros.evaluate_bag.labels import LabelKey, united
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
 from errseg_ros.evaluate_bag.settings import Settings
 
@@ -132,8 +132,5 @@ def _label_info_topic(reader: BagReader, label_topic: str) -> str:
 
 
 def _default_vocabulary(plans: Sequence[BagPlan]) -> Vocabulary:
-    entries: dict[str, VocabularyEntry] = {}
-    for plan in plans:
-        for entry in plan.label_key.classes if plan.label_key else ():
-            entries.setdefault(entry.key, entry)
-    return Vocabulary(tuple(entries.values())) if entries else Vocabulary.parse(DEFAULT_VOCABULARY)
+    classes = united(entry for plan in plans if plan.label_key for entry in plan.label_key.classes)
+    return Vocabulary(classes) if classes else Vocabulary.parse(DEFAULT_VOCABULARY)

@@ -34,6 +34,12 @@ def test_highest_id_never_counts_and_a_name_does_not_change_that(ros: Any) -> No
     assert key.read(ros.image(5, wide, "mono16")).tolist() == [[0, 1, 3]]
 
 
+def test_a_class_has_the_synonyms_of_all_its_ids() -> None:
+    key = LabelKey.of([(0, "road, street"), (1, "sky"), (2, "Road, way, Street")])
+    assert [str(entry) for entry in key.classes] == ["road, street, way", "sky"]
+    assert key.values == ((0, 0), (1, 1), (2, 0))
+
+
 def test_ids_with_empty_names_do_not_count(ros: Any) -> None:
     key = LabelKey.of([(0, "road"), (1, " ")])
     assert key.read(ros.image(5, np.array([[0, 1]], np.uint8), "mono8")).tolist() == [[0, 1]]

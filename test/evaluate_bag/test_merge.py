@@ -80,6 +80,16 @@ def test_classes_are_missing_by_the_rule_that_pixels_are_counted_by(
     assert truth.confusion.counts.tolist() == [[0, 0, 0, 0], [0, 48, 0, 0], [0, 48, 0, 0]]
 
 
+def test_synonyms_of_all_bags_count(ros: Any, make_settings: MakeSettings, make_models: Any) -> None:
+    paths = [
+        ros.drive([(0.0, SKY, SKY)], {0: words, 1: "road"}, name=name)
+        for name, words in (("one", "sky, air"), ("two", "Sky, heavens"))
+    ]
+    truth = evaluated(paths, make_settings("heavens; road", label_topic="/camera/labels"), make_models).truth
+    assert truth is not None and truth.confusion.counts.tolist() == [[96, 0, 0], [0, 0, 0]]
+    assert truth.missing_in_vocabulary == truth.missing_in_labels == ()
+
+
 def test_a_class_that_is_matched_by_a_synonym_of_its_label_is_not_missing(
     ros: Any, make_settings: MakeSettings, make_models: Any
 ) -> None:
