@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -53,6 +54,19 @@ def json_text(content: dict[str, Any]) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8; what a name of a file has that is none becomes an escape that JSON knows. Raises OSError."""
     path.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def sha256(*paths: Path) -> str:
+    """SHA-256 over the content of files, one after the other. Raises InputError."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
+    return digest.hexdigest()
 
 
 def shown(path: str | Path) -> str:

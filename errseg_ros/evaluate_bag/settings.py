@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from errseg_model.files import sha256
 from errseg_model.model_choice import ModelChoice
 from errseg_ros.evaluate_bag.labels import LabelKey
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
@@ -63,7 +65,10 @@ class Settings:
     comparison: Comparison | None = None
 
     def describe(self) -> dict[str, Any]:
-        """By the name of its option what each setting is, as JSON has it: equal where the numbers would be."""
+        """By the name of its option what each setting is, as JSON has it: equal where the numbers would be.
+
+        Reads the checkpoints, which are known by their content. Raises InputError for one that cannot be read.
+        """
         key = self.label_key
         description: dict[str, Any] = {
             "--image-topic": self.image_topic,
@@ -75,6 +80,7 @@ class Settings:
             "--stride": self.stride,
             PERIODS: [[p.since, p.vocabulary.to_strings()] for p in self.periods],
             "--confidence-threshold": self.confidence_threshold,
+            "version of errseg": metadata.version("errseg_ros"),
             **_describe(self.model, ""),
         }
         if self.comparison is not None:
@@ -86,6 +92,8 @@ class Settings:
 
 def _describe(model: ModelChoice, of: str) -> dict[str, Any]:
     file = model.checkpoint
-    size = os.path.getsize(file) if file is not None and os.path.isfile(file) else None
-    values = model.arguments | {"checkpoint": None if file is None else [str(file.absolute()), size]}
-    return {f"--{name.replace('_', '-')}{of}": value for name, value in values.items()}
+    values = model.arguments | {"checkpoint": None if file is None else str(file.absolute())}
+    options = {f"--{name.replace('_', '-')}{of}": value for name, value in values.items()}
+    # One that is not there is told when the model is loaded.
+    content = sha256(file) if file is not None and os.path.isfile(file) else None
+    return options | {f"content (SHA-256) of --checkpoint{of}": content}

@@ -42,6 +42,7 @@ class State:
     """The folder of the state. All writing raises InputError where it fails."""
 
     def __init__(self, out: Path, plans: Sequence[BagPlan], settings: Settings) -> None:
+        """Look at the settings, and at the checkpoints that they name. Raises InputError for one of no use."""
         self.folder = out / FOLDER
         self.saved = False
         """Whether there is something to go on with."""
@@ -50,6 +51,8 @@ class State:
         self._bags = {str(plan.path.absolute()): (plan.image_topic, plan.images) for plan in plans}
         """Topic and number of images by path; those of earlier runs, too."""
         self._settings = settings
+        # As they are read back; only once, as checkpoints may be large.
+        self._described = json.loads(json.dumps(settings.describe()))
         self.earlier_seconds = 0.0
         """That earlier runs took."""
         self.side_by_side = False
@@ -78,7 +81,7 @@ class State:
             bags = {bag: (str(topic), int(images)) for bag, (topic, images) in found["bags"].items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} cannot be read: {error}; remove {self.folder}, and start anew") from None
-        wanted = self._described_settings()
+        wanted = self._described
         differing = sorted(key for key in kept.keys() | wanted.keys() if kept.get(key) != wanted.get(key))
         if differing:
             first = differing[0]
@@ -143,15 +146,11 @@ class State:
     def _write(self, seconds: float) -> None:
         content = {
             "bags": self._bags,
-            "settings": self._described_settings(),
+            "settings": self._described,
             "seconds": seconds,
             "side_by_side": self.side_by_side,
         }
         write_json(self.folder / _SETTINGS, content)
-
-    def _described_settings(self) -> dict[str, Any]:
-        """As they are read back."""
-        return json.loads(json.dumps(self._settings.describe()))  # type: ignore[no-any-return]
 
 
 def with_kept_words(settings: Settings, out: Path) -> Settings:

@@ -117,6 +117,46 @@ def test_other_settings_are_refused_by_name(
     State(tmp_path / "out", plans, settings).check()
 
 
+def test_a_checkpoint_that_was_replaced_by_another_of_its_size_is_refused(
+    bag: Path, tmp_path: Path, make_settings: MakeSettings
+) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"one")
+    settings = dataclasses.replace(make_settings("sky"), model=ModelChoice(checkpoint=file))
+    plans, settings = prepare([bag], dataclasses.replace(settings, image_topic="/camera/image"))
+    State(tmp_path / "out", plans, settings).create()
+    State(tmp_path / "out", plans, settings).check()
+    file.write_bytes(b"two")
+    with pytest.raises(InputError, match=r"of other settings \(content \(SHA-256\) of --checkpoint\): content .* was "):
+        State(tmp_path / "out", plans, settings).check()
+
+
+def test_the_state_of_another_version_is_refused(
+    bag: Path, tmp_path: Path, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans, settings = prepare([bag], make_settings("sky", image_topic="/camera/image"))
+    State(tmp_path / "out", plans, settings).create()
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "99.0")
+    with pytest.raises(InputError, match='version of errseg was ".*" and is "99.0"'):
+        State(tmp_path / "out", plans, settings).check()
+
+
+def test_a_checkpoint_is_read_once_however_often_the_state_is_saved(
+    bag: Path, tmp_path: Path, make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"one")
+    read: list[Path] = []
+    monkeypatch.setattr("errseg_ros.evaluate_bag.settings.sha256", lambda path: str(read.append(path)))
+    settings = dataclasses.replace(make_settings("sky"), model=ModelChoice(checkpoint=file))
+    plans, settings = prepare([bag], dataclasses.replace(settings, image_topic="/camera/image"))
+    state = State(tmp_path / "out", plans, settings)
+    state.create()
+    state.save(0, state.load(0), 0.0)
+    state.check()
+    assert read == [file]
+
+
 @pytest.fixture
 def drives(ros: Any) -> list[Path]:
     """Three bags of an image each."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata, resources
 from pathlib import Path
 
-from errseg_model.errors import InputError
+from errseg_model.files import sha256
 from errseg_ros.evaluate_bag.settings import Settings
 
 _PACKAGES = ("errseg_model", "errseg_ros")
@@ -41,21 +39,9 @@ def identity(settings: Settings) -> Identity:
     """Of this machine. Raises InputError for a checkpoint that cannot be read."""
     choices = [settings.model, *([settings.comparison.model] if settings.comparison else [])]
     files = sorted({choice.checkpoint for choice in choices if choice.checkpoint is not None})
-    return Identity(metadata.version("errseg_ros"), _program(), tuple((path, _digest([path])) for path in files))
+    return Identity(metadata.version("errseg_ros"), _program(), tuple((path, sha256(path)) for path in files))
 
 
 def _program() -> str:
     roots = [Path(str(resources.files(package))) for package in _PACKAGES]
-    return _digest(path for root in roots for path in sorted(root.rglob("*")) if path.suffix in _KINDS)
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            with path.open("rb") as file:
-                while block := file.read(1 << 22):
-                    digest.update(block)
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
-    return digest.hexdigest()
+    return sha256(*(path for root in roots for path in sorted(root.rglob("*")) if path.suffix in _KINDS))
