@@ -22,7 +22,7 @@ from errseg_ros.bags.cut_sqlite import CutSqlite
 from errseg_ros.bags.storage import BagError, BagFile, FileTopic, is_sqlite_path, one_line, zstd
 
 STORAGE_SUFFIXES = (".mcap", ".db3")
-COMPRESSED_SUFFIXES = (".zstd", ".zst", ".lz4")
+_COMPRESSED_SUFFIXES = (".zstd", ".zst", ".lz4")
 
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _LZ4 = b"\x04\x22\x4d\x18"
@@ -56,8 +56,13 @@ def unpack(data: bytes) -> bytes:
 
 def storage_suffix(path: Path) -> str | None:
     """`.mcap` or `.db3`, compressed or not; None for another file."""
-    name = Path(path.stem) if path.suffix in COMPRESSED_SUFFIXES else path
-    return name.suffix if name.suffix in STORAGE_SUFFIXES else None
+    suffix = plain_path(path).suffix
+    return suffix if suffix in STORAGE_SUFFIXES else None
+
+
+def plain_path(path: Path) -> Path:
+    """Of a file that is compressed as a whole the path without that suffix; else the same."""
+    return path.with_suffix("") if path.suffix in _COMPRESSED_SUFFIXES else path
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_
 from rosbags.typesys.store import Typestore
 
 from errseg_model.files import shown
-from errseg_ros.bags.files import COMPRESSED_SUFFIXES, opened, storage_suffix, unpack
+from errseg_ros.bags.files import opened, plain_path, storage_suffix, unpack
 from errseg_ros.bags.storage import BagError, FileTopic
 from errseg_ros.bags.typestore import make_typestore
 
@@ -92,7 +92,13 @@ class BagReader:
         topics: dict[str, BagTopic] = {}
         starts = []
         failures = []
+        taken: dict[Path, Path] = {}
         for path in tuple(self._files):
+            # A recording or a player that was ended while it packed or unpacked a file leaves both.
+            if (copy := taken.get(plain_path(path))) is not None:
+                self._files.remove(path)
+                self._problems.append(f"{path.name} is left out: it is a copy of {copy.name}")
+                continue
             try:
                 with opened(path) as file:
                     starts += [] if file.start_ns is None else [file.start_ns]
@@ -102,6 +108,7 @@ class BagReader:
                         if not self._definitions.setdefault(name, topic).definition[0]:
                             self._definitions[name] = topic
                     self._note(path, file.problem)
+                taken[plain_path(path)] = path
             except BagError as error:
                 self._files.remove(path)
                 failures.append(str(error))
@@ -263,7 +270,7 @@ def _name(path: Path) -> str:
     full = Path(os.path.abspath(path))  # the folder here is called `.`
     if os.path.isdir(full):
         return shown(full.name)
-    return shown((full.with_suffix("") if full.suffix in COMPRESSED_SUFFIXES else full).stem)
+    return shown(plain_path(full).stem)
 
 
 def _types_from_idl(text: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import get_types_from_msg
 
 from errseg_ros.bags import BagError, BagMessage, BagReader, make_typestore
+from errseg_ros.bags.storage import zstd
 from errseg_ros.bags.writing import offered_qos
 
 SECOND = 1_000_000_000
@@ -32,6 +33,8 @@ PACKED = [  # sqlite3 has no compression of its own
     for mode in CompressionMode
     if (storage, mode) != (StoragePlugin.SQLITE3, CompressionMode.STORAGE)
 ]
+
+NO_METADATA = "metadata.yaml is missing, as a recording that did not end leaves it"
 
 WriteBag = Callable[..., Path]
 
@@ -192,6 +195,25 @@ def test_several_files_are_one_bag(write_bag: WriteBag, storage: StoragePlugin) 
     numbers, problems = read(path)
     assert numbers == list(range(150))
     assert len(problems) == 1 and "metadata.yaml is missing" in problems[0]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("suffix", [".zstd", ".zst", ".lz4"])
+def test_of_a_file_and_its_packed_copy_the_plain_one_is_read(
+    write_bag: WriteBag, storage: StoragePlugin, suffix: str
+) -> None:
+    bag = write_bag(storage=storage)
+    (bag / "metadata.yaml").unlink()
+    (file,) = bag.iterdir()
+    pack = lz4.frame.compress if suffix == ".lz4" else zstd.compress
+    packed = bag / f"{file.name}{suffix}"
+    packed.write_bytes(pack(file.read_bytes())[:-400])
+    assert read(bag) == (list(range(200)), (NO_METADATA, f"{packed.name} is left out: it is a copy of {file.name}"))
+    packed.write_bytes(pack(file.read_bytes()))
+    file.write_bytes(b"")
+    numbers, (_, problem) = read(bag)
+    assert numbers == list(range(200))
+    assert problem.startswith(f"{file.name} cannot be read as a file of a rosbag2")
 
 
 @pytest.mark.parametrize("storage", STORAGES)
