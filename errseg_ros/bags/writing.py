@@ -37,7 +37,7 @@ class NewBag:
         if storage not in STORAGES:
             raise InputError(f"storage must be one of {', '.join(STORAGES)}, got {storage!r}")
         self._path = path = path.absolute()
-        self._check_free()
+        check_free(path)
         if storage == "sqlite3" and not is_sqlite_path(path):
             raise InputError(
                 f"{path} has %, ?, # or bytes that are no UTF-8 in it, which sqlite3 cannot have: choose another, or "
@@ -72,7 +72,7 @@ class NewBag:
         """Finish it and give it its name. Raises InputError; then nothing is left behind."""
         try:
             self.writer.close()
-            self._check_free()
+            check_free(self._path)
             os.rename(self._workshop / self._path.name, self._path)
         except _CANNOT_WRITE as error:
             raise self._failure(error) from None
@@ -104,9 +104,11 @@ class NewBag:
     def _failure(self, error: BaseException) -> InputError:
         return InputError(f"bag {self._path} cannot be written: {getattr(error, 'strerror', None) or error}")
 
-    def _check_free(self) -> None:
-        if os.path.lexists(self._path):
-            raise InputError(f"{self._path} exists already: remove it or choose another name")
+
+def check_free(path: Path) -> None:
+    """Raises InputError where there is something already."""
+    if os.path.lexists(path):
+        raise InputError(f"{path} exists already: remove it or choose another name")
 
 
 def offered_qos(depth: int = 10, latched: bool = False) -> Qos:

@@ -21,7 +21,7 @@ from errseg_model.vocabulary import Vocabulary
 from errseg_ros.evaluate_bag.fleet.options import add_fleet_options, fleet_options
 from errseg_ros.evaluate_bag.labels import read_label_names, read_palette
 from errseg_ros.evaluate_bag.live.options import LiveOptions, add_live_options, live_options
-from errseg_ros.evaluate_bag.output_bag import check_output, output_bags
+from errseg_ros.evaluate_bag.output_bag import OutputBags, check_output
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
 from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, Settings
@@ -125,7 +125,7 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         arguments.out,
         arguments.resume,
         interrupt,
-        make_sink=None if output is None else output_bags(output.absolute(), len(arguments.bags)),
+        output_bags=None if output is None else OutputBags(output.absolute(), len(arguments.bags) > 1),
         report=lambda evaluation: write_report(evaluation, arguments.out),
         compute=compute,
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -144,21 +145,28 @@ def check_output(path: Path, resume: bool) -> None:
         raise InputError(f"--output-bag {path}: {path.absolute().parent} is not a folder: create it first")
 
 
-def output_bags(path: Path, bags: int) -> Callable[[BagPlan, Settings], OutputBag]:
-    """Makes the output bag of a bag: at the path, or in a folder there when there are several."""
+@dataclass(frozen=True)
+class OutputBags:
+    """The output bags of an evaluation: one at the path, or a folder there with one for each of several bags."""
 
-    def make(plan: BagPlan, settings: Settings) -> OutputBag:
-        place = path
-        if bags > 1:
-            place = path / plan.name
-            try:
-                path.mkdir(exist_ok=True)
-            except OSError as error:
-                raise InputError(f"--output-bag {path} cannot be written: {error.strerror or error}") from None
+    path: Path
+    """Absolute."""
+    several: bool
+
+    def place(self, plan: BagPlan) -> Path:
+        """Where the output bag of a bag goes; the folder above it is there. Raises InputError."""
+        if not self.several:
+            return self.path
+        try:
+            self.path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--output-bag {self.path} cannot be written: {error.strerror or error}") from None
+        return self.path / plan.name
+
+    def make(self, plan: BagPlan, settings: Settings) -> OutputBag:
+        """Start to write the output bag of a bag. Raises InputError."""
         vocabularies = [period.vocabulary for period in settings.periods]
-        return OutputBag(place, plan.path, vocabularies, settings.model.model, settings.confidence_threshold)
-
-    return make
+        return OutputBag(self.place(plan), plan.path, vocabularies, settings.model.model, settings.confidence_threshold)
 
 
 def _ids(vocabularies: Iterable[Vocabulary]) -> ClassIds:

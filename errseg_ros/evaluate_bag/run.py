@@ -15,10 +15,10 @@ from tqdm import tqdm
 from errseg_model.errors import InputError
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation, Progress, evaluate_one, so_far
 from errseg_ros.evaluate_bag.merge import merge
+from errseg_ros.evaluate_bag.output_bag import OutputBags
 from errseg_ros.evaluate_bag.plan import BagPlan, prepare
 from errseg_ros.evaluate_bag.results import Evaluation
 from errseg_ros.evaluate_bag.settings import Settings
-from errseg_ros.evaluate_bag.sink import FrameSink
 from errseg_ros.evaluate_bag.state import State, with_kept_words
 
 SAVE_SECONDS = 20.0
@@ -59,7 +59,7 @@ class Job:
     plans: tuple[BagPlan, ...]
     settings: Settings
     out: Path
-    make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None
+    output_bags: OutputBags | None = None
 
 
 Compute = Callable[[Job, State, float, Interrupt], Evaluation]
@@ -72,7 +72,7 @@ def evaluate_bags(
     out: Path,
     resume: bool,
     interrupt: Interrupt,
-    make_sink: Callable[[BagPlan, Settings], FrameSink] | None = None,
+    output_bags: OutputBags | None = None,
     report: Callable[[Evaluation], None] = lambda evaluation: None,
     compute: Compute | None = None,
 ) -> Evaluation:
@@ -83,7 +83,7 @@ def evaluate_bags(
     """
     started = time.perf_counter()
     plans, settings = prepare(paths, with_kept_words(settings, out) if resume else settings)
-    job = Job(plans, settings, out, make_sink)
+    job = Job(plans, settings, out, output_bags)
     state = _open_state(job, resume)
     try:
         evaluation = (compute or _evaluate)(job, state, started, interrupt)
@@ -146,7 +146,7 @@ def _evaluate(job: Job, state: State, started: float, interrupt: Interrupt) -> E
                 parts += [so_far(plan, job.settings, models, progress)] if len(progress.accumulator.rows) else []
                 continue
             bar.set_description(plan.name)
-            sink = job.make_sink(plan, job.settings) if job.make_sink and not progress.done else None
+            sink = job.output_bags.make(plan, job.settings) if job.output_bags and not progress.done else None
             try:
                 parts.append(evaluate_one(plan, job.settings, models, progress, sink, go_on))
             except InputError as error:
@@ -160,7 +160,7 @@ def how_to_go_on(job: Job, state: State, failed: int) -> str:
     """The end of a message that so many bags cannot be done; nothing where nothing was kept."""
     if not state.saved:
         return ""
-    without = " without --output-bag" if job.make_sink else ""
+    without = " without --output-bag" if job.output_bags else ""
     leave_out = f", and may leave {'that bag' if failed == 1 else 'those bags'} out" if failed < len(job.plans) else ""
     return f"; what is done is kept: --resume{without} goes on{leave_out}"
 

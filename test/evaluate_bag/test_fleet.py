@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from errseg_model.sample_drive import SampleDrive
+from errseg_ros.bags import BagReader
 from errseg_ros.evaluate_bag.plan import prepare
 from errseg_ros.evaluate_bag.state import State
 from errseg_ros.sample_bag import write_sample_bag
@@ -238,6 +239,38 @@ def test_a_worker_that_is_killed_changes_nothing_in_the_report(
     assert "was lost; trying again from image " in running.errors()
     assert running.errors().count("trying again") == 1
     assert_same(out, here)
+
+
+def test_workers_that_are_killed_leave_whole_output_bags_and_nothing_else(
+    cluster: Cluster, bags: list[Path], here: Path, tmp_path: Path
+) -> None:
+    # The first worker of "two" dies within the bag, the second when all is written and nothing of it told.
+    killed = f"""
+import os, pathlib, signal
+import errseg_ros.evaluate_bag.fleet.run as run
+def fragile(assignment, evaluate=run.evaluate):
+    import errseg_ros.evaluate_bag.fleet.task as task
+    task.REACHED_SECONDS = 0.0
+    attempts = pathlib.Path({str(tmp_path / "attempts")!r})
+    for message in evaluate(assignment):
+        if assignment.plan.name == "two" and isinstance(message, (task.Reached, task.Saved)):
+            attempts.mkdir(exist_ok=True)
+            before = len(list(attempts.iterdir()))
+            if (before, type(message)) in ((0, task.Reached), (1, task.Saved)):
+                (attempts / str(before)).touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+        yield message
+fragile.__module__ = "__main__"
+run.evaluate = fragile
+"""
+    out, masks = tmp_path / "out", tmp_path / "masks"
+    result = run(*bags, "--out", out, "--ray", cluster.address, "--output-bag", masks, prepare=killed)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("two: its worker on machine ") == 2
+    assert_same(out, here)
+    assert sorted(path.name for path in masks.iterdir()) == ["damaged", "one", "two"]
+    with BagReader(masks / "two") as reader:
+        assert reader.topics["/errseg/camera/mask"].count == len(frames(here).filter(pl.col("bag") == "two"))
 
 
 def test_a_node_that_is_lost_changes_nothing_in_the_report(

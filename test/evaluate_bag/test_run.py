@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -234,9 +235,9 @@ def test_a_bag_that_cannot_be_done_does_not_lock_in_the_others(
     broken: Path,
     with_sink: bool,
 ) -> None:
-    make_sink = (lambda plan, settings: None) if with_sink else None
+    output_bags = SimpleNamespace(make=lambda plan, settings: None) if with_sink else None
     with pytest.raises(InputError) as caught:
-        evaluate(bags, settings, tmp_path / "out", make_sink=make_sink)
+        evaluate(bags, settings, tmp_path / "out", output_bags=output_bags)
     option = "--resume without --output-bag" if with_sink else "--resume"
     assert str(caught.value) == (
         f"two: bag {broken} does not exist; what is done is kept: {option} goes on, and may leave that bag out"

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from errseg_model.errors import InputError
 from errseg_model.model_choice import ModelChoice
 from errseg_ros.evaluate_bag.evaluator import BagEvaluation, summarize
+from errseg_ros.evaluate_bag.fleet.attempts import Attempts
 from errseg_ros.evaluate_bag.fleet.cluster import Share, connected
 from errseg_ros.evaluate_bag.fleet.identity import identity
 from errseg_ros.evaluate_bag.fleet.options import FleetOptions
@@ -65,6 +66,7 @@ class _Fleet:
         self._failures: dict[int, str] = {}
         self._losses = [0] * len(job.plans)
         self._images = [0] * len(job.plans)
+        self._attempts = Attempts(job.output_bags) if job.output_bags else None
 
     def run(self, interrupt: Interrupt) -> Evaluation:
         """Until all bags are done, or the user ends it."""
@@ -85,7 +87,11 @@ class _Fleet:
                     for stream in self._ready():
                         self._take(stream)
             finally:
-                self._cancel()
+                try:
+                    self._cancel()
+                finally:
+                    for place in places:
+                        self._drop(place)
         if self._failures and interrupt.signal is None:
             kept = how_to_go_on(self._job, self._state, len(self._failures))
             raise InputError(f"{'; '.join(self._failures.values())}{kept}")
@@ -101,6 +107,13 @@ class _Fleet:
 
     def _submit(self, place: int) -> None:
         plan = self._job.plans[place]
+        make_sink = None
+        if self._attempts is not None:
+            try:
+                make_sink = self._attempts.begin(plan).make
+            except InputError as error:
+                self._fail(place, f"{plan.name}: {error}")
+                return
         progress = self._state.load(place)
         assignment = Assignment(
             replace(plan, path=plan.path.absolute()),
@@ -108,7 +121,7 @@ class _Fleet:
             self._identity,
             self._share.cpus,
             Saved.of(progress) if progress.next_index else None,
-            self._job.make_sink,
+            make_sink,
         )
         self._running[self._task.options(name=f"evaluate {plan.name}").remote(assignment)] = place
 
@@ -151,11 +164,12 @@ class _Fleet:
             case Saved():
                 self._state.save(place, message.progress(), self._seconds())
                 self._know(place)
+                if place in self._done:
+                    self._keep(place)
             case Refused(reason, everywhere=True):
                 raise InputError(reason)
             case Refused(reason):
-                self._failures[place] = reason
-                self._say(f"{reason}; the other bags go on")
+                self._fail(place, reason)
         self._show()
 
     def _lose(self, place: int, what: str) -> None:
@@ -165,14 +179,34 @@ class _Fleet:
         worker = f"its worker{f' on machine {started.machine}' if started else ''} {what}"
         self._losses[place] += 1
         self._know(place)
+        self._drop(place)
         if self._losses[place] > RETRIES:
-            self._failures[place] = f"{name}: {worker} {self._losses[place]} times; see Ray's logs"
-            self._say(f"{self._failures[place]}; the other bags go on")
+            self._fail(place, f"{name}: {worker} {self._losses[place]} times; see Ray's logs")
             return
         since = f"image {self._images[place]} on" if self._images[place] else "its start"
         self._say(f"{name}: {worker}; trying again from {since} ({self._losses[place]} of {RETRIES})")
         self._submit(place)
         self._show()
+
+    def _fail(self, place: int, reason: str) -> None:
+        self._failures[place] = reason
+        self._drop(place)
+        self._say(f"{reason}; the other bags go on")
+
+    def _keep(self, place: int) -> None:
+        """A bag is done: its output bag gets its name."""
+        if self._attempts is None:
+            return
+        plan = self._job.plans[place]
+        try:
+            self._attempts.keep(plan)
+        except InputError as error:
+            self._fail(place, f"{plan.name}: {error}")
+
+    def _drop(self, place: int) -> None:
+        """Leave nothing of an output bag that is not whole."""
+        if self._attempts is not None:
+            self._attempts.drop(self._job.plans[place])
 
     def _cancel(self) -> None:
         """End what runs. A bag that is done just now counts."""
