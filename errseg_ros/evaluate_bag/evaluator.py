@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
-from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.files import shown
 from errseg_model.vocabulary import VocabularyEntry
 from errseg_ros.bags import BagMessage, BagReader

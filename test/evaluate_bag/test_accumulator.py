@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torchmetrics.classification import MulticlassAccuracy, MulticlassConfusionMatrix, MulticlassJaccardIndex
 
-from errseg_model.metrics import ConfusionMatrix
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_ros.evaluate_bag.accumulator import Accumulator, Answer
