@@ -110,6 +110,7 @@ def test_masks_have_the_ids_that_their_labels_name(written: tuple[Path, list[Com
 def test_results_have_the_header_and_the_time_of_their_image(written: tuple[Path, Any], drive: Path) -> None:
     with BagReader(written[0]) as reader:
         images = list(reader.messages([IMAGE_TOPIC]))
+        assert images
         for name in ("mask", "confidence", "class_scores", "overlay/compressed"):
             results = list(reader.messages([f"/errseg/camera/{name}"]))
             assert [message.time_ns for message in results] == [message.time_ns for message in images]

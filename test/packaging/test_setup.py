@@ -59,6 +59,7 @@ def make(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("name", [*DIRECT, "constraints.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
+    assert requirements(name)
     for requirement in requirements(name):
         assert re.fullmatch(r"==[0-9][0-9a-z.]*", str(requirement.specifier)), str(requirement)
 

@@ -59,3 +59,5 @@ def test_its_topics_come_and_go_without_event_handlers(node: Any, client: Any, i
         subscription = client.subscribe(Image, topic)
         client.wait_until(lambda subscription=subscription: subscription.get_publisher_count() > 0, topic)
         client.answer(client.publisher("/camera/image"), image(), topic)
+    known = lambda: {name for name, _ in client.node.get_topic_names_and_types()}  # noqa: E731
+    client.wait_until(lambda: "/errseg/camera/class_confidence/car" not in known(), "the end of a topic")

@@ -73,6 +73,7 @@ def test_a_policy_has_the_form_of_version_0_2_0(printed: Callable[..., str], arg
         "enclaves", "enclave", "profiles", "profile"
     ]  # fmt: skip
     assert enclave.attrib == {"path": "/errseg"} and set(profile.attrib) == {"ns", "node"}
+    assert {group.tag for group in profile} == rules.keys()
     for group in profile:
         assert set(group.attrib) <= rules[group.tag] and set(group.attrib.values()) == {"ALLOW"}
         assert len(group) > 0

@@ -17,8 +17,9 @@ def test_blocks_can_be_drawn_up_in_any_order(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_things_stand_where_they_belong(seed: int) -> None:
     scene = Scene(seed)
-    for number in BLOCKS:
-        block = scene.block(number)
+    blocks = [scene.block(number) for number in BLOCKS]
+    assert all(any(getattr(block, kind) for block in blocks) for kind in ("posts", "walkers", "houses"))
+    for block in blocks:
         for thing in (*block.posts, *block.walkers, *block.parked):
             assert block.s0 <= thing.s <= block.s0 + BLOCK
         for house in block.houses:

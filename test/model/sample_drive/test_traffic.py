@@ -28,14 +28,17 @@ def test_a_train_moves_at_its_speed_and_keeps_its_load(speed: float) -> None:
 def test_traffic_keeps_to_its_lanes_and_never_hits_the_camera(seed: int) -> None:
     mine = ride(seed)
     traffic = Traffic(seed, mine)
+    met = set()
     for t in np.arange(0.0, 60.0, 1.0):
         here = mine.position(t)
         for car in traffic.vehicles(t, here - 20, here + 150):
-            own_lane = car.d * mine.side > 0
+            own_lane = bool(car.d * mine.side > 0)
+            met.add(own_lane)
             assert car.heading == (1 if own_lane else -1)
             assert 0.5 < abs(car.d) < LANE
             if own_lane:
                 assert car.s - here >= 9.0
+    assert met == ({False} if seed == 0 else {False, True})  # with seed 0 nobody drives ahead
 
 
 @pytest.mark.parametrize("seed", SEEDS)

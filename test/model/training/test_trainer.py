@@ -78,6 +78,7 @@ def test_workers_read_what_the_training_itself_would_have_read(recipe: TrainingR
     short = dataclasses.replace(recipe, sample_drive=None)
     alone = list(Trainer(short, tmp_path).batches(range(4)))
     helped = list(Trainer(short, tmp_path, workers=2).batches(range(4)))
+    assert len(alone) == 4
     for one, other in zip(alone, helped, strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 

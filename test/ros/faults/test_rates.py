@@ -81,6 +81,7 @@ def test_200_images_a_second_for_a_minute(node: Any, client: Any, beside: Any, w
     replaced = "dropped: replaced by a newer one"
     assert grown["received"] == grown["answered"] + grown[replaced]
     assert grown[replaced] > 0 and grown["answered"] >= 60, grown
+    assert reports
     for report in reports:  # one may wait, and one may be in work
         assert 0 <= report["received"] - report["answered"] - sum(v for k, v in report.items() if "dropped" in k) <= 2
     assert len(masks) > grown["answered"] // 2
