@@ -229,7 +229,7 @@ def _comparison(pairs: Sequence[str], evaluated: ModelChoice) -> Comparison:
 
 def _in_short(evaluation: Evaluation, out: Path) -> str:
     parts = [f"{len(evaluation.frames)} images of {len(evaluation.bags)} bag{'s' * (len(evaluation.bags) > 1)}"]
-    if evaluation.truth is not None and evaluation.truth.confusion.counts.any():
+    if evaluation.truth is not None and evaluation.truth.compared:
         confusion = evaluation.truth.confusion
         parts.append(f"mIoU {confusion.miou() * 100:.2f}, pixel accuracy {confusion.pixel_accuracy() * 100:.2f}")
     if evaluation.live is not None:

@@ -105,6 +105,11 @@ class Truth:
     """Classes of the vocabularies that the labels lack."""
     tolerance_seconds: float
 
+    @property
+    def compared(self) -> bool:
+        """Whether any pixel was: labels may all be too far in time, or of no use."""
+        return bool(self.confusion.counts.any())
+
 
 @dataclass(frozen=True)
 class LiveTraffic:
@@ -132,7 +137,7 @@ class Evaluation:
     """Ordered by bag and index."""
     truth: Truth | None
     worst: tuple[Exhibit, ...]
-    """By mIoU where there is a truth, else by confidence; worst first."""
+    """By mIoU where any image was compared with its truth, else by confidence; worst first."""
     best: tuple[Exhibit, ...]
     """Best first."""
     compared_with: str | None

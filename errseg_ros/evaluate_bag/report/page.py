@@ -88,6 +88,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
     colours = class_colours(evaluation)
     timeline = Timeline(evaluation)
     truth = evaluation.truth
+    compared = truth is not None and truth.compared
     shares_drawn, shares_legend = _shares(timeline, evaluation, figures, shares, colours)
     matrix, timeline_drawn = _matrix(evaluation), _timeline_chart(timeline)
     latency = _latency(evaluation, figures)
@@ -96,7 +97,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
         sections=[
             ("figures", "Figures", True),
             ("problems", "Problems", True),
-            ("classes", "IoU per class", truth),
+            ("classes", "IoU per class", compared),
             ("confusion", "Confusion", matrix),
             ("shares", "Class shares", shares_drawn),
             ("timeline", "Frame by frame", timeline_drawn),
@@ -112,7 +113,8 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
         made=made,
         headline=wording.headline(evaluation, figures),
         unmatched=sum(bag.evaluated - bag.labelled for bag in evaluation.bags) if truth else 0,
-        classes=class_rows(truth) if truth else [],
+        compared=compared,
+        classes=class_rows(truth) if truth and compared else [],
         colours={name: css(colour) for name, colour in colours.items()},
         matrix=matrix,
         matrix_limit=MAX_SHOWN,
@@ -135,7 +137,7 @@ def render(evaluation: Evaluation, figures: Figures, shares: ClassShares, made: 
 
 def _matrix(evaluation: Evaluation) -> tuple[Markup, int] | None:
     """The picture, and how many classes it leaves out; None where no pixel has a label."""
-    if evaluation.truth is None or not evaluation.truth.confusion.counts.any():
+    if evaluation.truth is None or not evaluation.truth.compared:
         return None
     matrix = shown_matrix(evaluation.truth)
     return confusion_chart(matrix), matrix.hidden

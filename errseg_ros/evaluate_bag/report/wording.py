@@ -123,7 +123,7 @@ def settings(evaluation: Evaluation, made: datetime) -> list[tuple[str, str]]:
 def definitions(evaluation: Evaluation, figures: Figures) -> list[tuple[str, str]]:
     """What each figure of the report is, a sentence each."""
     rows = []
-    if evaluation.truth:
+    if evaluation.truth is not None and evaluation.truth.compared:
         rows += [
             (
                 "IoU",

@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from errseg_model.errors import InputError
+from errseg_model.metrics import ConfusionMatrix
 from errseg_ros.evaluate_bag.report import FIGURES, PAGE, TABLE, write_report
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.report.page import render
@@ -137,8 +138,20 @@ def test_the_same_evaluation_gives_the_same_page(troubled: Evaluation) -> None:
 def test_what_was_not_measured_is_not_shown(make_evaluation: Make, options: dict[str, object]) -> None:
     html = page(make_evaluation(**options))
     assert not re.search(r"\b(nan|NaN|None|inf)\b", re.sub(r"base64,[^\"]*", "", html))
-    assert ('id="classes"' in html) == options.get("labelled", True)
+    assert ('id="classes"' in html) == (options.get("labelled", True) and options["frames"] != 0)
     assert ('id="shares"' in html) == (options["frames"] != 0)
+
+
+def test_labels_of_which_none_could_be_used_are_not_said_to_be_compared_with(make_evaluation: Make) -> None:
+    labelled, plain = make_evaluation(), make_evaluation(labelled=False)
+    assert labelled.truth is not None
+    nothing = dataclasses.replace(labelled.truth, confusion=ConfusionMatrix(len(labelled.truth.classes)))
+    html = page(dataclasses.replace(plain, truth=nothing))
+    for told in ("· with labels", "mIoU of the frame", "A dash: ", "IoU per class", "Of a class: pixels that label and"):
+        assert told not in html
+    assert "no label could be used" in html
+    assert "By confidence, as no frame was compared with a label, the worst first." in html
+    assert "No frame was compared with a label, so this report says how steady, sure and fast the model is" in html
 
 
 def test_only_what_there_is_is_a_problem(make_evaluation: Make, troubled: Evaluation) -> None:
