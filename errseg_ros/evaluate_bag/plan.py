@@ -41,14 +41,22 @@ class BagPlan:
 def prepare(paths: Sequence[Path], settings: Settings) -> tuple[tuple[BagPlan, ...], Settings]:
     """Look at every bag, and fill in the vocabulary where none is given: the truth's classes, else Cityscapes'.
 
-    Raises InputError: a bag that cannot be read, a topic that it lacks, labels without names.
+    Raises InputError naming every bag of no use: one that cannot be read, lacks a topic, or has labels without names.
     """
     plans: list[BagPlan] = []
+    failures: list[str] = []
     for path in paths:
-        plan = plan_bag(path, settings)
+        try:
+            plan = plan_bag(path, settings)
+        except InputError as error:
+            failures.append(str(error))
+            continue
         used = {other.name for other in plans}
         names = (plan.name, *(f"{plan.name} ({number})" for number in range(2, len(plans) + 2)))
         plans.append(replace(plan, name=next(name for name in names if name not in used)))
+    if failures:
+        count = f"{len(failures)} of {len(paths)} bags cannot be evaluated: " if len(failures) > 1 else ""
+        raise InputError(f"{count}{'; '.join(failures)}")
     if settings.periods and settings.periods[0].since <= 0:
         return tuple(plans), settings
     first = VocabularyPeriod(0.0, _default_vocabulary(plans))

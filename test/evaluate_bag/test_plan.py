@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def test_wrong_topic_is_refused_with_those_that_there_are(
     )
     with pytest.raises(InputError, match=message):
         prepare([path], make_settings(**fields))
+
+
+def test_all_bags_of_no_use_are_named_together(ros: Any, make_settings: MakeSettings, tmp_path: Path) -> None:
+    good = ros.drive([(0.0, IDS, None)], name="good")
+    other = ros.bag([("/info", 2, ros.label_info({0: "road"}))], name="other")
+    with pytest.raises(InputError) as caught:
+        prepare([tmp_path / "absent", good, other], make_settings("road"))
+    assert str(caught.value) == (
+        f"2 of 3 bags cannot be evaluated: bag {tmp_path / 'absent'} does not exist; bag {other} has no images; its "
+        "topics are /info"
+    )
+    with pytest.raises(InputError, match=f"^bag {re.escape(str(other))} has no images; its topics are /info$"):
+        prepare([good, other], make_settings("road"))
 
 
 def test_bag_without_images_is_refused_with_its_topics(ros: Any, make_settings: MakeSettings) -> None:
