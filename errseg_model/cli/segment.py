@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from tqdm import tqdm
 
 from errseg_model.cli.options import add_model_options, model_choice, vocabulary
 from errseg_model.errors import InputError
-from errseg_model.files import check_place, read_image, whole, write_image, write_json
+from errseg_model.files import check_place, read_image, shown, whole, write_image, write_json
 
 if TYPE_CHECKING:
     from errseg_model.result import SegmentationResult
@@ -39,6 +40,9 @@ def run(arguments: argparse.Namespace) -> None:
     names = [path.stem for path in arguments.images]
     if repeated := {name for name in names if names.count(name) > 1}:
         raise InputError(f"several images are called {', '.join(sorted(repeated))}: their results would collide")
+    written = [arguments.out / name for path in arguments.images for name in _files(path).values()]
+    if lost := [path for path in arguments.images if any(_is_same(path, place) for place in written)]:
+        raise InputError(f"image {shown(lost[0])} would be overwritten by a result: choose another --out")
     for place in filter(None, (arguments.out / SUMMARY, arguments.save_arrays)):
         check_place(place)
     for path in arguments.images:
@@ -58,10 +62,19 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"{len(entries)} of {len(entries)} images segmented; see {arguments.out}")
 
 
+def _files(path: Path) -> dict[str, str]:
+    """Names of the pictures that are written for an image."""
+    return {kind: f"{path.stem}_{kind}.png" for kind in ("mask", "confidence", "overlay")}
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)
+
+
 def _write(path: Path, image: Any, result: SegmentationResult, out: Path) -> dict[str, Any]:
     from errseg_model.visualization import overlay
 
-    files = {kind: f"{path.stem}_{kind}.png" for kind in ("mask", "confidence", "overlay")}
+    files = _files(path)
     narrow = len(result.vocabulary) < 256
     write_image(out / files["mask"], result.mask.astype(np.uint8) if narrow else result.mask)
     write_image(out / files["confidence"], np.rint(result.confidence * 255).astype(np.uint8))

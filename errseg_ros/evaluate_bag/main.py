@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from errseg_ros.evaluate_bag.output_bag import OutputBags, check_output
 from errseg_ros.evaluate_bag.results import Evaluation, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt, evaluate_bags
 from errseg_ros.evaluate_bag.settings import DEFAULT_TOLERANCE_SECONDS, Comparison, Settings
+from errseg_ros.evaluate_bag.state import FOLDER
 
 COMPARE_KEYS = (
     "model", "checkpoint", "vocabulary", "input-size", "max-classes", "resize", "min-share", "backend", "precision",
@@ -130,6 +132,8 @@ def _run(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         compute=compute,
     )
     print(_in_short(evaluation, arguments.out))
+    if not evaluation.interrupted and os.path.isdir(arguments.out / FOLDER):
+        print("What was done of the bags that were left out is kept: --resume with them goes on.")
     if not evaluation.interrupted:
         if output is not None:
             print(f"bag with masks and overlays: {shown(output)}")
@@ -159,6 +163,8 @@ def _run_live(arguments: argparse.Namespace, options: LiveOptions, interrupt: In
     )
     write_report(evaluation, arguments.out)
     print(_in_short(evaluation, arguments.out))
+    if not evaluation.interrupted and os.path.isdir(arguments.out / FOLDER):
+        print("What was done of the bags that were left out is kept: --resume with them goes on.")
     return 0
 
 

@@ -78,7 +78,8 @@ def evaluate_bags(
 ) -> Evaluation:
     """Evaluate bags, one after the other unless `compute` has another way, and hand the evaluation to `report`.
 
-    An unfinished evaluation is kept in `out` until the report of a whole one is there. Raises InputError; what was
+    An unfinished evaluation is kept in `out` until the report of a whole one is there, and longer where `resume` left
+    bags out that something was done of. Raises InputError; what was
     computed until then can be resumed.
     """
     started = time.perf_counter()
@@ -92,7 +93,7 @@ def evaluate_bags(
             state.remove()
         raise
     report(evaluation)
-    if not evaluation.interrupted:
+    if not evaluation.interrupted and not state.has_others:
         state.remove()
     return evaluation
 

@@ -98,6 +98,12 @@ class State:
         """Whether bags of earlier runs are not among those of this one."""
         return len(self._bags) > len({plan.path.absolute() for plan in self._plans})
 
+    @property
+    def has_others(self) -> bool:
+        """Whether something is kept of bags that are not among those of this run."""
+        own = {self.path(place).name for place in range(len(self._plans))}
+        return any(file.name not in own for file in self.folder.glob("bag-*.npz"))
+
     def load(self, place: int) -> Progress:
         """How far the bag at this place among the plans is. Raises InputError for a file that is no state."""
         path = self.path(place)

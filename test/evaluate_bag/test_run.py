@@ -253,6 +253,23 @@ def test_a_bag_that_cannot_be_done_does_not_lock_in_the_others(
     assert not (tmp_path / "out" / ".evaluate_bag").exists()
 
 
+def test_what_was_done_of_a_bag_that_is_left_out_is_kept_after_the_report(
+    bags: list[Path], settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_models: Any
+) -> None:
+    """As of a mistyped list of bags: hours of work may be in it."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as context:
+        interrupt_after(13, context)  # the first bag is done
+        evaluate(bags, settings, out)
+    evaluate(bags[1:], settings, out, resume=True)
+    computed: list[Any] = []
+    segment = make_models.segment
+    monkeypatch.setattr(make_models, "segment", lambda *given: (computed.append(given), segment(*given))[1])
+    whole = evaluate(bags, settings, out, resume=True)
+    assert [bag.evaluated for bag in whole.bags] == [10, 10] and not computed
+    assert not (out / ".evaluate_bag").exists()
+
+
 def test_where_nothing_was_kept_there_is_nothing_to_go_on_with(
     bags: list[Path], settings: Any, tmp_path: Path, broken: Path
 ) -> None:

@@ -119,6 +119,14 @@ def test_a_json_that_cannot_be_written_does_not_cost_the_figures(
     assert {"evaluate": "mIoU ", "benchmark": "total"}[name] in said.out
 
 
+def test_letters_that_the_terminal_lacks_do_not_cost_the_figures(tmp_path: Path) -> None:
+    program = "from errseg_model.cli.figures import *; show_figures('\u9053 7', {'a': 1}, Path('f.json'))"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "\\u9053 7\n")
+    assert json.loads((tmp_path / "f.json").read_text()) == {"a": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -127,6 +135,10 @@ def test_a_json_that_cannot_be_written_does_not_cost_the_figures(
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--checkpoint", "c" * 300], "does not exist"),
         (["segment", "broken.png", "--vocabulary", "a", "--out", "o"], "broken.png cannot be decoded"),
         (["segment", "street.png", "x/street.png", "--vocabulary", "a", "--out", "o"], "called street"),
+        (
+            ["segment", "street.png", "street_mask.png", "--vocabulary", "a", "--out", "."],
+            "street_mask.png would be over",
+        ),
         (["segment", "street.png", "--vocabulary", "a", "--out", "street.png"], "is no folder that this user may"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--save-arrays", ""], "cannot be written: it is"),
         (["segment", "street.png", "--vocabulary", "a", "--out", "o", "--save-arrays", "street.png/a"], "is no folder"),
@@ -180,6 +192,7 @@ def test_wrong_input_is_one_message_and_status_2(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken.png").write_bytes(picture.read_bytes()[:40])
+    (tmp_path / "street_mask.png").write_bytes(picture.read_bytes())
     try:
         status = main(arguments)
     except SystemExit as stop:  # argparse

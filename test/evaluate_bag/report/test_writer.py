@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from errseg_model.metrics import ConfusionMatrix
 
 from errseg_model.errors import InputError
-from errseg_model.metrics import ConfusionMatrix
 from errseg_ros.evaluate_bag.report import FIGURES, PAGE, TABLE, write_report
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.report.page import render
@@ -147,7 +147,13 @@ def test_labels_of_which_none_could_be_used_are_not_said_to_be_compared_with(mak
     assert labelled.truth is not None
     nothing = dataclasses.replace(labelled.truth, confusion=ConfusionMatrix(len(labelled.truth.classes)))
     html = page(dataclasses.replace(plain, truth=nothing))
-    for told in ("· with labels", "mIoU of the frame", "A dash: ", "IoU per class", "Of a class: pixels that label and"):
+    for told in (
+        "· with labels",
+        "mIoU of the frame",
+        "A dash: ",
+        "IoU per class",
+        "Of a class: pixels that label and",
+    ):
         assert told not in html
     assert "no label could be used" in html
     assert "By confidence, as no frame was compared with a label, the worst first." in html
