@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from errseg_ros.demo.isolation import own_domain
+from errseg_ros.isolation import own_domain
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

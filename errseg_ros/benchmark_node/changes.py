@@ -17,7 +17,7 @@ from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
 from errseg_ros.benchmark_node.traffic import cameras_process
 from errseg_ros.benchmark_node.words import CITYSCAPES, KNOWN, NEW
 from errseg_ros.demo.frames import SECOND
-from errseg_ros.demo.node_process import NodeProcess
+from errseg_ros.node_process import NodeProcess
 
 RATE = 30.0
 """Of the camera, in Hz."""

@@ -20,8 +20,8 @@ from errseg_ros.benchmark_node.machine import machine_facts
 from errseg_ros.benchmark_node.overhead import measure_overhead
 from errseg_ros.benchmark_node.report import Report
 from errseg_ros.benchmark_node.soak import run_soak
-from errseg_ros.demo.isolation import isolate
-from errseg_ros.demo.node_process import NodeError
+from errseg_ros.isolation import isolate
+from errseg_ros.node_process import NodeError
 
 PARTS = ("overhead", "changes", "soak")
 

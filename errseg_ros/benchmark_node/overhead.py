@@ -18,7 +18,7 @@ from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
 from errseg_ros.benchmark_node.probe import Marks, read_marks
 from errseg_ros.benchmark_node.traffic import SerializedImage, cameras_process, street_image
 from errseg_ros.demo.frames import SECOND
-from errseg_ros.demo.node_process import NodeProcess
+from errseg_ros.node_process import NodeProcess
 
 RATE = 30.0
 """Of the camera that flows, in Hz."""

@@ -24,8 +24,8 @@ from errseg_ros.benchmark_node.traffic import Published, cameras_process, read_p
 from errseg_ros.benchmark_node.words import KNOWN
 from errseg_ros.class_ids import CAPACITIES
 from errseg_ros.demo.frames import SECOND
-from errseg_ros.demo.node_process import NodeProcess
 from errseg_ros.image_decoding import ids_from_image
+from errseg_ros.node_process import NodeProcess
 
 CAMERAS = ("front", "left", "right", "rear")
 RATE = 30.0

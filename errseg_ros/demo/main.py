@@ -27,8 +27,6 @@ from errseg_model.vocabulary import Vocabulary
 from errseg_ros.class_ids import smallest_encoding
 from errseg_ros.demo.bags import BagSource
 from errseg_ros.demo.frames import Pace, Source
-from errseg_ros.demo.isolation import isolate
-from errseg_ros.demo.node_process import NodeError, NodeProcess
 from errseg_ros.demo.pictures import AFTER, ANIMATION, BEFORE, Pictures, answered
 from errseg_ros.demo.recording import Recording, ReplayError
 from errseg_ros.demo.replay import Camera
@@ -40,6 +38,8 @@ from errseg_ros.demo.vocabularies import (
     SAMPLE_DRIVE_AFTER,
     SAMPLE_DRIVE_BEFORE,
 )
+from errseg_ros.isolation import isolate
+from errseg_ros.node_process import NodeError, NodeProcess
 from errseg_ros.sample_bag import write_sample_bag
 
 DRIVE = "drive"

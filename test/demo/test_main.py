@@ -19,8 +19,8 @@ from PIL import Image
 
 from errseg_model.errors import InputError
 from errseg_model.sample_drive import CLASSES, SampleDrive
-from errseg_ros.demo.isolation import LAST_DOMAIN, isolate, own_domain
 from errseg_ros.demo.main import MARK, main, make_room
+from errseg_ros.isolation import LAST_DOMAIN, isolate, own_domain
 from errseg_ros.sample_bag import write_sample_bag
 
 DEMO = [sys.executable, "-m", "errseg_ros.demo.main"]

@@ -46,8 +46,8 @@ from errseg_ros.benchmark_node.resources import sample
 from errseg_ros.benchmark_node.soak import Soak
 from errseg_ros.benchmark_node.traffic import Published, SerializedImage
 from errseg_ros.benchmark_node.words import KNOWN, NEW
-from errseg_ros.demo.node_process import NodeProcess
 from errseg_ros.image_messages import image_message
+from errseg_ros.node_process import NodeProcess
 
 OLD, NEWER = Words(("road", "sky"), 0.0), Words(("car", "tree"), 0.5)
 CHANGES = [Change(OLD, 0, 0), Change(NEWER, asked_ns=100, replied_ns=110)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from errseg_ros.demo import node_process
-from errseg_ros.demo.node_process import NodeError, NodeProcess
+from errseg_ros import node_process
+from errseg_ros.node_process import NodeError, NodeProcess
 
 MODULE = "stand_in_for_the_node"
 
@@ -88,11 +88,11 @@ def test_node_that_does_not_listen_is_killed(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_node_ends_when_the_demo_is_killed(tmp_path: Path, write_module: Callable[[str], None]) -> None:
+def test_node_ends_when_its_parent_is_killed(tmp_path: Path, write_module: Callable[[str], None]) -> None:
     write_module("import time; time.sleep(60)")
     code = (
         "import pathlib, sys, time\n"
-        "from errseg_ros.demo.node_process import NodeProcess\n"
+        "from errseg_ros.node_process import NodeProcess\n"
         f"with NodeProcess({{}}, pathlib.Path({str(tmp_path / 'node.log')!r}), {MODULE!r}) as node:\n"
         "    print(node.pid, flush=True); time.sleep(60)"
     )
