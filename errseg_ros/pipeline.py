@@ -29,6 +29,7 @@ from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.readiness import Readiness
+from errseg_ros.ros_time import SECOND, stamp_ns
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
 from errseg_ros.worker import Worker
 
@@ -261,8 +262,7 @@ class Pipeline:
     def _age(self, header: Header) -> float:
         """Seconds since the stamp by the node's clock, which may be a simulation's."""
         # In numbers: rclpy's Time refuses a stamp before 1970, which a header may have.
-        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
-        return float(self._node.get_clock().now().nanoseconds - stamp) / 1e9
+        return float(self._node.get_clock().now().nanoseconds - stamp_ns(header)) / SECOND
 
     def _take_terms(self) -> Terms:
         """On the worker's thread: publish the labels that wait, and return the terms that they belong to.

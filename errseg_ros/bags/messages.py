@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from rosbags.typesys.store import Typestore
 
 from errseg_model.sample_drive import Intrinsics
+from errseg_ros.ros_time import SECOND
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -17,8 +18,6 @@ CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
 VISION_INFO = "vision_msgs/msg/VisionInfo"
 CLASSIFICATION = "vision_msgs/msg/Classification"
-
-SECOND = 1_000_000_000
 
 
 class Messages:

@@ -16,9 +16,9 @@ from rclpy.signals import SignalHandlerOptions
 from vision_msgs.msg import LabelInfo
 
 from errseg_ros import qos
-from errseg_ros.demo.frames import SECOND
 from errseg_ros.message_info import with_info
 from errseg_ros.node_process import NodeProcess
+from errseg_ros.ros_time import SECOND
 
 START_SECONDS = 180.0
 ANSWER_SECONDS = 120.0

@@ -17,8 +17,8 @@ from errseg_ros import qos
 from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
 from errseg_ros.benchmark_node.probe import Marks, read_marks
 from errseg_ros.benchmark_node.traffic import SerializedImage, cameras_process, street_image
-from errseg_ros.demo.frames import SECOND
 from errseg_ros.node_process import NodeProcess
+from errseg_ros.ros_time import SECOND, stamp_ns
 
 RATE = 30.0
 """Of the camera that flows, in Hz."""
@@ -120,7 +120,7 @@ def _show_one_at_a_time(client: Client, images: int) -> None:
     answered: set[int] = set()
 
     def answer(message: Classification, written_ns: int) -> None:
-        answered.add(message.header.stamp.sec * SECOND + message.header.stamp.nanosec)
+        answered.add(stamp_ns(message.header))
 
     client.subscribe(Classification, "camera/class_scores", answer)
     camera: Any = client.node.create_publisher(Image, "camera/image", qos.image_input())

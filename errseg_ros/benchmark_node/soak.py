@@ -23,9 +23,9 @@ from errseg_ros.benchmark_node.resources import sample
 from errseg_ros.benchmark_node.traffic import Published, cameras_process, read_published
 from errseg_ros.benchmark_node.words import KNOWN
 from errseg_ros.class_ids import CAPACITIES
-from errseg_ros.demo.frames import SECOND
 from errseg_ros.image_decoding import ids_from_image
 from errseg_ros.node_process import NodeProcess
+from errseg_ros.ros_time import SECOND
 
 CAMERAS = ("front", "left", "right", "rear")
 RATE = 30.0

@@ -21,9 +21,9 @@ from std_msgs.msg import Header
 
 from errseg_model.sample_drive import SampleDrive
 from errseg_ros import qos
-from errseg_ros.demo.frames import SECOND
 from errseg_ros.image_messages import image_message
 from errseg_ros.node_process import NodeProcess
+from errseg_ros.ros_time import SECOND
 
 SIZE = (720, 1280)
 """(height, width) of the images."""

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
-
-SECOND = 1_000_000_000
-"""In nanoseconds."""
+from errseg_ros.ros_time import SECOND
 
 
 class SourceError(InputError):

@@ -14,8 +14,8 @@ from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import class_ids
-from errseg_ros.demo.frames import SECOND
 from errseg_ros.image_decoding import ids_from_image
+from errseg_ros.ros_time import SECOND
 
 
 class ReplayError(RuntimeError):

@@ -21,10 +21,11 @@ from vision_msgs.msg import Classification, LabelInfo, VisionInfo
 
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import qos
-from errseg_ros.demo.frames import SECOND, Frame, Source
+from errseg_ros.demo.frames import Frame, Source
 from errseg_ros.demo.recording import Change, Inbox, Recording, ReplayError
 from errseg_ros.image_messages import image_message
 from errseg_ros.node_process import NodeProcess
+from errseg_ros.ros_time import SECOND
 
 _START_SECONDS = 180.0
 _ANSWER_SECONDS = 60.0

@@ -12,7 +12,8 @@ import numpy as np
 from errseg_model.files import read_image
 from errseg_ros.bags import is_bag
 from errseg_ros.demo.bags import BagSource
-from errseg_ros.demo.frames import SECOND, Frame, Pace, Source, SourceError
+from errseg_ros.demo.frames import Frame, Pace, Source, SourceError
+from errseg_ros.ros_time import SECOND
 
 PICTURE_FILES = (".png", ".jpg", ".jpeg")
 

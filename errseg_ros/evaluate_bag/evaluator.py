@@ -22,9 +22,10 @@ from errseg_ros.evaluate_bag.results import BagSummary
 from errseg_ros.evaluate_bag.rows import Rows
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame, FrameSink
-from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime, header_stamp, is_stamped
+from errseg_ros.evaluate_bag.stamps import DriveTime, header_stamp, is_stamped
 from errseg_ros.evaluate_bag.truth import Truths
 from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
+from errseg_ros.ros_time import SECOND
 
 if TYPE_CHECKING:
     from errseg_ros.evaluate_bag.models import Models

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagReader
-
-SECOND = 1_000_000_000
-"""In nanoseconds."""
+from errseg_ros.ros_time import SECOND
 
 JUMP_NS = SECOND
 """Stamps may run back by so much in the order of recording; by more, time has jumped."""

@@ -21,10 +21,11 @@ from rclpy.signals import SignalHandlerOptions
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagReader
-from errseg_ros.replay_bag.player import SECOND, Pace, Player
+from errseg_ros.replay_bag.player import Pace, Player
 from errseg_ros.replay_bag.progress import Progress
 from errseg_ros.replay_bag.read_ahead import Message, ReadAhead
 from errseg_ros.replay_bag.topics import CLOCK, Publishers, choose_topics, message_class
+from errseg_ros.ros_time import SECOND
 
 CLOCK_HZ = 40.0
 _SWITCH_SECONDS = 0.0005  # the thread that reads gives way to the one that sends

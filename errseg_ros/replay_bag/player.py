@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from errseg_ros.replay_bag.lateness import Lateness
 from errseg_ros.replay_bag.read_ahead import Message, ReadAhead
-
-SECOND = 1_000_000_000
+from errseg_ros.ros_time import SECOND
 
 
 @dataclass(frozen=True)

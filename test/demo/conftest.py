@@ -18,9 +18,9 @@ from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.demo.frames import Frame, Source
 from errseg_ros.demo.recording import Answer, Recording
+from errseg_ros.ros_time import SECOND
 
 HEIGHT, WIDTH = 96, 128
-SECOND = 1_000_000_000
 
 BEFORE = Vocabulary.from_argument("sky; road")
 AFTER = Vocabulary.from_argument("street; sky; dragon")

@@ -4,8 +4,8 @@ import pytest
 
 from errseg_model.errors import InputError
 from errseg_ros.demo.frames import Pace, rate_of
+from errseg_ros.ros_time import SECOND
 
-SECOND = 1_000_000_000
 MS = 1_000_000
 
 

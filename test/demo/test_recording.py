@@ -15,8 +15,7 @@ from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionC
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.demo.recording import Change, Inbox, ReplayError, positions
-
-SECOND = 1_000_000_000
+from errseg_ros.ros_time import SECOND
 
 
 def mask_message(ids: list[list[int]], encoding: str) -> Image:

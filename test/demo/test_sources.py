@@ -12,9 +12,9 @@ from errseg_model.errors import InputError
 from errseg_ros.bags.storage import zstd
 from errseg_ros.demo.frames import Pace, SourceError
 from errseg_ros.demo.sources import open_source
+from errseg_ros.ros_time import SECOND
 
 HEIGHT, WIDTH = 96, 128
-SECOND = 1_000_000_000
 
 VideoWriter = Callable[[Sequence[int], float], Path]
 BagWriter = Callable[..., Path]

@@ -21,8 +21,8 @@ from errseg_ros.bags import make_typestore
 from errseg_ros.evaluate_bag.models import Models
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
 from errseg_ros.evaluate_bag.settings import Comparison, Settings
+from errseg_ros.ros_time import SECOND
 
-SECOND = 1_000_000_000
 START = 1_700_000_000 * SECOND
 STEP = 50
 """Red value of a picture's pixel by position of its class, so that the model of the tests knows it."""

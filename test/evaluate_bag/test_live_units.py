@@ -24,7 +24,8 @@ from errseg_ros.evaluate_bag.live.images import BagImages
 from errseg_ros.evaluate_bag.live.options import LiveOptions
 from errseg_ros.evaluate_bag.main import main
 from errseg_ros.evaluate_bag.run import Interrupt
-from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime
+from errseg_ros.evaluate_bag.stamps import DriveTime
+from errseg_ros.ros_time import SECOND
 from errseg_ros.sample_bag import IMAGE_TOPIC, write_sample_bag
 
 MS = 1_000_000

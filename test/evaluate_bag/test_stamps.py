@@ -7,7 +7,8 @@ import pytest
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagReader
-from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime, header_stamp, is_stamped
+from errseg_ros.evaluate_bag.stamps import DriveTime, header_stamp, is_stamped
+from errseg_ros.ros_time import SECOND
 
 EPOCH = 1_700_000_000.0
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from errseg_ros.bags import BagReader
-from errseg_ros.evaluate_bag.stamps import SECOND, header_stamp
+from errseg_ros.evaluate_bag.stamps import header_stamp
 from errseg_ros.evaluate_bag.truth import TruthMatcher
+from errseg_ros.ros_time import SECOND
 
 
 def label(ros: Any, stamp_ns: int) -> Any:

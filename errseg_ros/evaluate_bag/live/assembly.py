@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from errseg_ros.evaluate_bag.stamps import SECOND
+from errseg_ros.ros_time import SECOND
 
 _IMAGES = 1000  # that may wait for their answer; older ones were dropped
 _PARTS = 16  # answers that may wait for a part

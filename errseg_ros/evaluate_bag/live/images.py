@@ -9,7 +9,8 @@ import numpy as np
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagMessage, BagReader
-from errseg_ros.evaluate_bag.stamps import SECOND, DriveTime, stamp_or_zero
+from errseg_ros.evaluate_bag.stamps import DriveTime, stamp_or_zero
+from errseg_ros.ros_time import SECOND
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from errseg_ros.evaluate_bag.plan import BagPlan, plan_bag
 from errseg_ros.evaluate_bag.results import Evaluation, LiveTraffic, VocabularyPeriod
 from errseg_ros.evaluate_bag.run import Interrupt
 from errseg_ros.evaluate_bag.settings import Settings
-from errseg_ros.evaluate_bag.stamps import SECOND
 from errseg_ros.evaluate_bag.truth import Truths
 from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
+from errseg_ros.ros_time import SECOND
 
 _PATIENCE = 3.0  # a node that answers slowly is waited for so many times its longest latency
 

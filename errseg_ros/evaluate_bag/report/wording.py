@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.results import Evaluation
+from errseg_ros.ros_time import SECOND
 
 NOTHING = "–"
 """For a figure that was not measured."""
@@ -54,7 +55,7 @@ def count(value: int) -> str:
 def date(stamp_ns: int) -> str:
     """A stamp as a date; nothing where it is none."""
     try:
-        when = datetime.fromtimestamp(stamp_ns // 1_000_000_000, timezone.utc)
+        when = datetime.fromtimestamp(stamp_ns // SECOND, timezone.utc)
     except (OverflowError, OSError, ValueError):
         return NOTHING
     return when.strftime("%Y-%m-%d %H:%M UTC") if when.year >= _FIRST_YEAR else NOTHING

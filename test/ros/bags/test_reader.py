@@ -23,8 +23,8 @@ from rosbags.typesys import get_types_from_msg
 from errseg_ros.bags import BagError, BagMessage, BagReader, make_typestore
 from errseg_ros.bags.storage import zstd
 from errseg_ros.bags.writing import offered_qos
+from errseg_ros.ros_time import SECOND
 
-SECOND = 1_000_000_000
 TEXTS, NUMBERS = "/texts", "/numbers"
 STORAGES = [StoragePlugin.MCAP, StoragePlugin.SQLITE3]
 PACKED = [  # sqlite3 has no compression of its own
