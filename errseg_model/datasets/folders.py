@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from errseg_model.datasets.class_lists import ClassList
+from errseg_model.datasets.folder_tree import files_below
 from errseg_model.datasets.label_files import LabelFiles
 from errseg_model.datasets.reader import Dataset, Sample
 from errseg_model.datasets.specification import DatasetError, DatasetSpecification, Layout
@@ -27,7 +28,7 @@ def open_folders(images: str | Path, labels: str | Path, classes: str | Path) ->
     picture themselves, or classes that cannot be read.
     """
     images, labels = Path(images), Path(labels)
-    found = sorted(path for path in images.rglob("*") if path.suffix.lower() in SUFFIXES)
+    found = sorted(path for path in files_below(images) if path.suffix.lower() in SUFFIXES)
     if not found:
         reason = "holds no pictures" if os.path.isdir(images) else "is no folder"
         raise DatasetError(f"{images} {reason}: expected a folder of {', '.join(SUFFIXES)} files")

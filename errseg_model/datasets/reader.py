@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from errseg_model.datasets.folder_tree import files_below
 from errseg_model.datasets.label_files import LabelFiles, decode
 from errseg_model.datasets.specification import DatasetError, DatasetSpecification, Layout
 from errseg_model.vocabulary import Vocabulary
@@ -113,8 +114,9 @@ def _names(root: Path, layout: Layout, folder: str) -> Iterator[str]:
         return
     start, end = template.split("{name}")
     place = _path(root, start, folder, "")
-    for path in place.rglob(f"*{end}"):
-        yield path.relative_to(place).as_posix().removesuffix(end)
+    for path in files_below(place):
+        if path.name.endswith(end):
+            yield path.relative_to(place).as_posix().removesuffix(end)
 
 
 def _find_layout(specification: DatasetSpecification, root: Path, folder: str) -> Layout:
@@ -142,6 +144,6 @@ def _is_there(root: Path, layout: Layout, folder: str) -> bool:
         return False
     for template in (layout.image, layout.label):
         start, end = template.split("{name}")
-        if next(_path(root, start, folder, "").rglob(f"*{end}"), None) is None:
+        if not any(path.name.endswith(end) for path in files_below(_path(root, start, folder, ""))):
             return False
     return True

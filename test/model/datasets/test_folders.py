@@ -33,6 +33,31 @@ def test_pictures_of_folders_below_are_read_with_their_labels(tmp_path: Path) ->
     np.testing.assert_array_equal(dataset[1].labels, [[0, 1, 2]])
 
 
+def test_linked_folders_are_read_as_others_are(tmp_path: Path) -> None:
+    images, labels, classes = write_folders(tmp_path)
+    for folder in (images, labels):
+        elsewhere = tmp_path / "disk" / folder.name
+        elsewhere.parent.mkdir(exist_ok=True)
+        (folder / "town").rename(elsewhere)
+        (folder / "town").symlink_to(elsewhere)
+    assert [sample.name for sample in open_folders(images, labels, classes)] == ["b", "town/a"]
+
+
+def test_a_folder_that_several_names_lead_to_is_read_once(tmp_path: Path) -> None:
+    """Links to what is there already, to a folder above and to each other, which would never end."""
+    images, labels, classes = write_folders(tmp_path)
+    for folder in (images, labels):
+        (folder / "all").symlink_to(folder / "town")
+        (folder / "up").symlink_to("..")
+        (folder / "town" / "round").symlink_to(folder)
+        (tmp_path / f"{folder.name} a").mkdir()
+        (tmp_path / f"{folder.name} b").mkdir()
+        (tmp_path / f"{folder.name} a" / "b").symlink_to(tmp_path / f"{folder.name} b")
+        (tmp_path / f"{folder.name} b" / "a").symlink_to(tmp_path / f"{folder.name} a")
+        (folder / "pair").symlink_to(tmp_path / f"{folder.name} a")
+    assert [sample.name for sample in open_folders(images, labels, classes)] == ["b", "town/a"]
+
+
 def test_255_is_a_class_where_the_file_says_so(tmp_path: Path) -> None:
     folders = write_folders(tmp_path)
     folders[2].write_text("7: road\n255: sky\n300: car\n")

@@ -34,6 +34,18 @@ def test_pictures_come_in_the_order_of_their_names(published: Any, publish: Call
     assert abs(red - 200) < 5 and abs(green - 100) < 5 and abs(blue - 52) < 5
 
 
+def test_linked_folders_are_read_as_others_are(
+    tmp_path: Path, publish: Callable[[Any], Path], every_layout: tuple[Any, ...]
+) -> None:
+    root = publish(next(published for published in every_layout if published.dataset == "cityscapes"))
+    for folder in (root / "leftImg8bit" / "val" / "ulm", root / "gtFine" / "val" / "ulm"):
+        elsewhere = tmp_path / "disk" / folder.parts[-3]
+        elsewhere.parent.mkdir(exist_ok=True)
+        folder.rename(elsewhere)
+        folder.symlink_to(elsewhere)
+    assert [sample.name for sample in create_dataset("cityscapes", root)] == ["ulm/a_1", "ulm/a_2", "ulm/b_1"]
+
+
 def test_a_value_that_the_data_set_does_not_know_is_an_error(published: Any, publish: Callable[[Any], Path]) -> None:
     root = publish(published)
     label = root / published.label.format("a_2")
