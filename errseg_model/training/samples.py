@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
@@ -20,6 +20,7 @@ from errseg_model.letterbox import fitted_size
 from errseg_model.preprocessing import image_size
 from errseg_model.sample_drive import SampleDrive
 from errseg_model.training.augmentation import crop
+from errseg_model.training.label_counts import LabelCounts
 from errseg_model.training.recipe import DatasetSource, SampleDriveSource, TrainingRecipe
 
 SAMPLE_DRIVE_SEED = 1000
@@ -42,7 +43,7 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
         self.vocabulary = self._datasets[0].vocabulary
         """All classes of the data, those held out too."""
         names = self.vocabulary.names
-        kept = [name for name in names if name not in recipe.held_out]
+        self._kept = kept = [name for name in names if name not in recipe.held_out]
         self.void = len(kept)
         """Label that does not count: the number of classes that are trained."""
         self._label_of = np.array([kept.index(n) if n in kept else self.void for n in names] + [self.void], np.uint16)
@@ -81,22 +82,31 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
         factor = min(self._config.input_size) / min(size)
         return round(size[0] * factor), round(size[1] * factor)
 
-    def class_weights(self, show: bool) -> Tensor:
-        """(classes + 1,) weight of a pixel by its label: 1 / sqrt(share), bounded; 0 for void.
+    def count_labels(self, show: bool) -> LabelCounts:
+        """The pixels of every class, with a progress bar where `show` says so.
 
-        Without bounds in the recipe every class weighs 1, and no label is read.
+        Where the recipe weighs classes all label images are read, 300 a second; else, in an order of chance, only until
+        every class has been found, as there may be 100,000 of them.
+
+        Raises InputError: no pixel is labelled, or labels that cannot be read.
         """
-        bounds = self._recipe.class_weight
-        if bounds is None:
-            return torch.tensor([*[1.0] * self.void, 0.0])
-        counts = np.zeros(self.void + 1, np.int64)
-        for dataset, index in tqdm(self._samples, desc="counting pixels", unit="image", disable=not show):
-            labels = dataset.label_files.read(dataset.samples[index].label)
-            counts += np.bincount(self._label_of[labels].ravel(), minlength=self.void + 1)
-        shares = counts[:-1]
-        weights = (shares.mean() / np.maximum(shares, 1)) ** 0.5
-        bounded: NDArray[np.float64] = np.clip(weights, *bounds)
-        return torch.tensor([*bounded, 0.0], dtype=torch.float32)
+        counted = LabelCounts(self._kept, np.zeros(self.void + 1, np.int64), 0, len(self._samples))
+        order = np.random.default_rng(self._recipe.seed).permutation(len(self._samples))
+        for number in tqdm(order, desc="counting pixels", unit="image", disable=not show):
+            dataset, index = self._samples[number]
+            labels = self._label_of[dataset.label_files.read(dataset.samples[index].label)]
+            pixels = counted.pixels + np.bincount(labels.ravel(), minlength=self.void + 1)
+            counted = dataclasses.replace(counted, pixels=pixels, images=counted.images + 1)
+            if self._recipe.class_weight is None and counted.complete:
+                break
+        if not counted.pixels[:-1].any():
+            dataset, index = self._samples[0]
+            raise InputError(
+                f"no pixel of the {counted.of} label images is labelled with a class that is trained: in all of them, "
+                f"such as {dataset.samples[index].label}, is nothing but void and what the recipe's held_out names. "
+                "Compare the numbers in them with the ids of the classes"
+            )
+        return counted
 
 
 class StepBatches:

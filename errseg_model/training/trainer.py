@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import os
 import pickle
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,11 +66,14 @@ class Trainer:
         self._optimizer = create_optimizer(self.model, recipe)
         self._learning = {name: p for name, p in named_parameters(self.model) if p.requires_grad}
         show = self._accelerator.is_main_process
+        counts = self._crops.count_labels(show)
+        if show:
+            tqdm.write(str(counts), file=sys.stderr)
         objective = Objective(
             self.model,
             recipe,
             self._sampler.phrases,
-            self._crops.class_weights(show),
+            counts.weights(recipe.class_weight),
             Processes(self._accelerator.num_processes, self._sum, self._max),
             imagenet,
         )

@@ -112,7 +112,7 @@ def test_a_crop_is_a_function_of_its_number(recipe: TrainingRecipe) -> None:
 
 def test_labels_of_held_out_classes_do_not_count(recipe: TrainingRecipe) -> None:
     crops = TrainingCrops(dataclasses.replace(recipe, sample_drive=None, held_out=("sky", "car")), LITE)
-    assert crops.void == 9 and crops.class_weights(False).shape == (10,)
+    assert crops.void == 9 and crops.count_labels(False).weights(recipe.class_weight).shape == (10,)
     labels = torch.cat([crops[number][1].flatten() for number in range(20)])
     assert set(labels.unique().tolist()) == {2, 9}  # road moves up by one; sky is void
 
@@ -122,10 +122,58 @@ def test_a_rare_class_weighs_more_and_void_nothing(recipe: TrainingRecipe, tiny_
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         labels[0, :4] = 8  # two of them were void
         cv2.imwrite(str(path), labels)
-    weights = TrainingCrops(recipe, LITE).class_weights(False)
-    assert weights[VOID] == 0 and weights[8] == 4.0 and weights[0] == pytest.approx(0.6)
-    alike = TrainingCrops(dataclasses.replace(recipe, class_weight=None), LITE).class_weights(False)
-    assert alike.tolist() == [1.0] * 11 + [0.0]
+    weights = TrainingCrops(recipe, LITE).count_labels(False).weights((0.1, 4.0))
+    assert weights[VOID] == 0 and weights[8] == 4.0
+    # Of 826, 828 and 4 pixels a picture; what has none makes none of them weigh less.
+    assert weights[0] == pytest.approx((1658 / 3 / 826) ** 0.5) and weights[3] == pytest.approx((1658 / 3 / 828) ** 0.5)
+    assert weights[5] == 4.0
+    alike = TrainingCrops(dataclasses.replace(recipe, class_weight=None), LITE)
+    assert alike.count_labels(False).weights(None).tolist() == [1.0] * 11 + [0.0]
+
+
+def own_data(
+    recipe: TrainingRecipe, root: Path, *rows: list[int], classes: str = "0: sky\n1: road\n"
+) -> TrainingRecipe:
+    """With a data set of one's own in place of CamVid, a label image for each row of pixels."""
+    for number, row in enumerate(rows):
+        for folder, shape in (("pictures", (1, len(row), 3)), ("masks", (1, len(row)))):
+            (root / folder).mkdir(exist_ok=True)
+            pixels = np.zeros(shape, np.uint8) if folder == "pictures" else np.array([row], np.uint8)
+            assert cv2.imwrite(str(root / folder / f"{number}.png"), pixels)
+    (root / "classes.yaml").write_text(classes)
+    source = FolderSource(*(str(root / name) for name in ("pictures", "masks", "classes.yaml")))
+    return dataclasses.replace(recipe, data=source, sample_drive=None, words=None)
+
+
+@pytest.mark.parametrize("class_weight", [None, (0.6, 4.0)])
+def test_classes_without_a_pixel_and_the_share_of_void_are_told(
+    recipe: TrainingRecipe, tmp_path: Path, class_weight: tuple[float, float] | None
+) -> None:
+    """A mask of 0 and 255 of who meant 255 to be the road."""
+    own = dataclasses.replace(own_data(recipe, tmp_path, [0, 255, 255, 0], [0, 0, 0, 0]), class_weight=class_weight)
+    assert str(TrainingCrops(own, LITE).count_labels(False)) == (
+        "labels of 2 of 2 pictures: 25.0% of the pixels are void; none is labelled road, which the model thus learns "
+        "to find nowhere"
+    )
+
+
+def test_without_weights_counting_ends_once_every_class_has_been_found(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    own = own_data(recipe, tmp_path, *[[0, 1, 1, 255]] * 5)
+    counts = TrainingCrops(dataclasses.replace(own, class_weight=None), LITE).count_labels(False)
+    assert str(counts) == "labels of 1 of 5 pictures: 25.0% of the pixels are void; every class has some"
+    assert TrainingCrops(own, LITE).count_labels(False).images == 5
+
+
+@pytest.mark.parametrize("class_weight", [None, (0.6, 4.0)])
+@pytest.mark.parametrize(("row", "held_out"), [([255, 255], ()), ([1, 255], ("road",))])
+def test_data_without_a_label_is_refused(
+    recipe: TrainingRecipe, tmp_path: Path, row: list[int], held_out: tuple[str, ...], class_weight: object
+) -> None:
+    own = dataclasses.replace(own_data(recipe, tmp_path, row, row), held_out=held_out, class_weight=class_weight)
+    with pytest.raises(
+        InputError, match=r"no pixel of the 2 label images .* such as .*masks/0\.png.*ids of the classes"
+    ):
+        TrainingCrops(own, LITE).count_labels(False)
 
 
 def test_pictures_of_ones_own_become_crops(recipe: TrainingRecipe, tiny_camvid: Path) -> None:

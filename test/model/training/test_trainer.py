@@ -119,6 +119,14 @@ def test_other_pictures_do_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_pa
         Trainer(recipe, tmp_path)
 
 
+def test_the_labels_are_told_once_as_the_training_begins(
+    recipe: TrainingRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Trainer(recipe, tmp_path)
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("labels of 3 of 3 pictures: 4.2%")]
+    assert len(told) == 1 and "none is labelled building, pole, pavement" in told[0]
+
+
 def test_a_damaged_state_is_refused(recipe: TrainingRecipe, tmp_path: Path) -> None:
     (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match=r"state.pt is no state of a training"):
