@@ -57,6 +57,11 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
         """Of the labelled pictures, in the order in which crops draw them."""
         return [dataset.samples[index].name for dataset, index in self._samples]
 
+    @property
+    def class_ids(self) -> list[tuple[int, str]]:
+        """All classes of the data, each with its id in the label files."""
+        return [*zip(self._datasets[0].label_files.classes.ids, self.vocabulary.names, strict=True)]
+
     def draw_frames(self, show: bool) -> None:
         """Draw the frames of the sample drive, which takes a while; `show` a progress bar."""
         if self._recipe.sample_drive is not None:

@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import accelerate  # type: ignore[import-untyped]
@@ -59,12 +59,12 @@ class Trainer:
             if recipe.words is None
             else Words.read(recipe.words, [entry.name for entry in entries], recipe.held_out)
         )
-        self._inputs = {"words": _digest(words), "pictures": _digest(self._crops.names)}
         imagenet = load_start(self.model, recipe, words)
         # After it: which names of ImageNet are unlike the classes is asked of the tower that it loads.
         self._sampler = WordSampler(words, recipe, self.model.text_tower, self.model.config.embedding_size)
         self._optimizer = create_optimizer(self.model, recipe)
         self._learning = {name: p for name, p in named_parameters(self.model) if p.requires_grad}
+        self._inputs = self._digest_inputs(words)
         show = self._accelerator.is_main_process
         counts = self._crops.count_labels(show)
         if show:
@@ -181,6 +181,16 @@ class Trainer:
                     raise error.__context__ if isinstance(error.__context__, OSError) else error from None
         self._accelerator.wait_for_everyone()
 
+    def _digest_inputs(self, words: Words) -> dict[str, str]:
+        """What the recipe only names and a resumed run reads anew, in the words of a message."""
+        frozen = {name: tensor for name, tensor in self.model.named_tensors().items() if name not in self._learning}
+        return {
+            "words": _digest(words),
+            "pictures": _digest(self._crops.names),
+            "classes or their ids": _digest(self._crops.class_ids),
+            "frozen weights (of start_from or pretrained)": _digest_tensors(frozen),
+        }
+
     def _resume(self) -> None:
         try:
             state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
@@ -193,7 +203,7 @@ class Trainer:
                 f"{self.folder} holds a training by another recipe ({', '.join(changed)} differ): "
                 "name another --folder, or delete state.pt there"
             )
-        if changed := [name for name in self._inputs if self._inputs[name] != inputs[name]]:
+        if changed := [name for name in self._inputs if self._inputs[name] != inputs.get(name)]:
             raise InputError(
                 f"{self.folder} holds a training whose {' and '.join(changed)} have changed since: "
                 "put them back, name another --folder, or delete state.pt there"
@@ -234,6 +244,14 @@ def _create_accelerator(recipe: TrainingRecipe) -> accelerate.Accelerator:
 
 def _digest(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def _digest_tensors(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in tensors.items():
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _to(vocabulary: StepVocabulary, device: torch.device) -> StepVocabulary:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from errseg_model import InputError, create_model
+from errseg_model.checkpoint import save_checkpoint
 from errseg_model.training.objective import TERMS
 from errseg_model.training.prototypes import imagenet_names
-from errseg_model.training.recipe import DatasetSource, TrainingRecipe
+from errseg_model.training.recipe import DatasetSource, FolderSource, TrainingRecipe
 from errseg_model.training.trainer import Trainer, _Log
 
 
@@ -117,6 +118,34 @@ def test_other_pictures_do_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_pa
         shutil.copy(first, first.with_name("a_3.png"))
     with pytest.raises(InputError, match="a training whose pictures have changed since"):
         Trainer(recipe, tmp_path)
+
+
+def test_other_ids_of_the_classes_do_not_go_on_with_a_state(
+    recipe: TrainingRecipe, tmp_path: Path, tiny_camvid: Path
+) -> None:
+    classes = tiny_camvid / "classes.yaml"
+    source = FolderSource(*(str(tiny_camvid / "train" / folder) for folder in ("images", "labels")), str(classes))
+    own = dataclasses.replace(recipe, data=source, sample_drive=None, words=None)
+    classes.write_text("0: sky\n3: road\n11: bonnet\n")
+    Trainer(own, tmp_path).run(until=1)
+    classes.write_text("3: sky\n0: road\n11: bonnet\n")
+    with pytest.raises(InputError, match="a training whose classes or their ids have changed since: put them back"):
+        Trainer(own, tmp_path)
+
+
+def test_other_weights_to_start_from_do_not_go_on_with_a_state(recipe: TrainingRecipe, tmp_path: Path) -> None:
+    """What is frozen is in no state: a resumed run would put two models together."""
+    file = tmp_path / "start.safetensors"
+    model = create_model("errseg-lite", random_weights=True)
+    save_checkpoint(file, model.named_tensors(), "errseg-lite")
+    own = dataclasses.replace(recipe, start_from=str(file))
+    Trainer(own, tmp_path).run(until=1)
+    assert Trainer(own, tmp_path).step == 1
+    with torch.no_grad():
+        model.network.hsm.image_tower.trunk.conv_stem.weight.mul_(1.1)
+    save_checkpoint(file, model.named_tensors(), "errseg-lite")
+    with pytest.raises(InputError, match=r"whose frozen weights \(of start_from or pretrained\) have changed since"):
+        Trainer(own, tmp_path)
 
 
 def test_the_labels_are_told_once_as_the_training_begins(
