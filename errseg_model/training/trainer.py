@@ -193,7 +193,8 @@ class Trainer:
 
     def _resume(self) -> None:
         try:
-            state = torch.load(self._state, map_location=self._accelerator.device, weights_only=True)
+            # Not to the GPU: AdamW counts its steps on the CPU and would wait for every one of them.
+            state = torch.load(self._state, map_location="cpu", weights_only=True)
             recipe, inputs = state["recipe"], state["inputs"]
         except (pickle.UnpicklingError, *NO_PYTORCH_FILE):
             raise InputError(f"{self._state} is no state of a training: delete it, or name another --folder") from None

@@ -148,6 +148,15 @@ def test_other_weights_to_start_from_do_not_go_on_with_a_state(recipe: TrainingR
         Trainer(own, tmp_path)
 
 
+def test_a_state_is_read_on_the_cpu(recipe: TrainingRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AdamW's counts of steps stay where they are read, and on a GPU every step would wait for them."""
+    Trainer(recipe, tmp_path).run(until=1)
+    load, places = torch.load, []
+    monkeypatch.setattr(torch, "load", lambda *args, **options: places.append(options) or load(*args, **options))
+    Trainer(recipe, tmp_path)
+    assert [options["map_location"] for options in places if "map_location" in options][-1] == "cpu"
+
+
 def test_the_labels_are_told_once_as_the_training_begins(
     recipe: TrainingRecipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
