@@ -48,8 +48,8 @@ _NOT_NEGATIVE = (
     *("related_weight", "jaccard_weight", "cost_weight", "prototype_weight", "teacher_weight"),
 )
 
-MAX_SCALE, MAX_ASPECT_JITTER = 8, 2
-"""With both, pictures of 16:9 stay below the 32767 pixels a side that OpenCV takes."""
+MAX_SHORTER_SIDE, MAX_SCALE, MAX_ASPECT_JITTER = 800, 8, 2
+"""With all three, pictures of 16:9 stay below the 32767 pixels a side that OpenCV takes."""
 
 MAX_NUMBER = 2**63 - 1
 """Of PyTorch's seeds and sizes, which have 64 bits."""
@@ -70,7 +70,7 @@ class TrainingRecipe:
     warmup_steps: int
     batch_size: int
     crop: tuple[int, int]
-    by_shorter_side: bool
+    shorter_side: int | None
     scale: tuple[float, float]
     aspect_jitter: float
     rare_share: float
@@ -118,6 +118,8 @@ class TrainingRecipe:
             self._check(name, getattr(self, name) > 0, "above 0")
         low, high = self.scale
         self._check("scale", 0 < low <= high <= MAX_SCALE, f"a lower and an upper bound above 0, up to {MAX_SCALE}")
+        side = self.shorter_side
+        self._check("shorter_side", side is None or 1 <= side <= MAX_SHORTER_SIDE, f"null or 1 to {MAX_SHORTER_SIDE}")
         self._check("aspect_jitter", self.aspect_jitter <= MAX_ASPECT_JITTER, f"0 to {MAX_ASPECT_JITTER}")
         for name in ("rare_share", "teacher_threshold"):
             self._check(name, 0 <= getattr(self, name) <= 1, "in 0..1")

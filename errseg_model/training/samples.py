@@ -82,9 +82,9 @@ class TrainingCrops(TorchDataset[tuple[Tensor, Tensor]]):
 
     def _whole(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) at scale 1 of a picture of `size`."""
-        if not self._recipe.by_shorter_side:
+        if self._recipe.shorter_side is None:
             return fitted_size(size, self._config)
-        factor = min(self._config.input_size) / min(size)
+        factor = self._recipe.shorter_side / min(size)
         return round(size[0] * factor), round(size[1] * factor)
 
     def count_labels(self, show: bool) -> LabelCounts:

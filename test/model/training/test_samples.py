@@ -47,16 +47,16 @@ def test_labels_stay_where_the_picture_is(recipe: TrainingRecipe) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "by_shorter_side", "whole"),
+    ("size", "shorter_side", "whole"),
     [
-        ((360, 480), False, (480, 640)),
-        ((720, 1280), False, (360, 640)),
-        ((720, 1280), True, (480, 853)),
-        ((1280, 720), True, (853, 480)),
+        ((360, 480), None, (480, 640)),
+        ((720, 1280), None, (360, 640)),
+        ((720, 1280), 480, (480, 853)),
+        ((1280, 720), 480, (853, 480)),
     ],
 )
-def test_at_scale_one_a_picture_is_as_large_as_the_model_makes_it(
-    recipe: TrainingRecipe, tmp_path: Path, size: tuple[int, int], by_shorter_side: bool, whole: tuple[int, int]
+def test_at_scale_one_a_picture_is_as_large_as_the_recipe_or_else_the_model_makes_it(
+    recipe: TrainingRecipe, tmp_path: Path, size: tuple[int, int], shorter_side: int | None, whole: tuple[int, int]
 ) -> None:
     """In a crop that is larger, beyond which nothing has a label."""
     for folder, shape in (("images", (*size, 3)), ("labels", size)):
@@ -67,10 +67,10 @@ def test_at_scale_one_a_picture_is_as_large_as_the_model_makes_it(
         recipe,
         data=FolderSource(*(str(tmp_path / name) for name in ("images", "labels", "classes.yaml"))),
         sample_drive=None,
-        by_shorter_side=by_shorter_side,
+        shorter_side=shorter_side,
         scale=(1.0, 1.0),
         aspect_jitter=0,
-        crop=(896, 896) if by_shorter_side else (672, 672),
+        crop=(896, 896) if shorter_side else (672, 672),
     )
     crops = TrainingCrops(own, LITE)
     rows, columns = np.nonzero(crops[0][1].numpy() != crops.void)
