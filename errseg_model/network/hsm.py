@@ -43,7 +43,8 @@ class HierarchicalSemanticModule(nn.Module):
     """Reads dense embeddings at strides 16 and 32, to be compared with the text.
 
     Whatever precision the image tower computes in, embeddings are normalised and compared in float32: the order of
-    the classes hangs on differences of cosines.
+    the classes hangs on differences of cosines. Only a training in mixed precision compares them in its low precision,
+    as the published one does; errseg-lite was trained without.
     """
 
     def __init__(self, image_tower: ImageTower) -> None:
