@@ -15,7 +15,7 @@ from errseg_model.letterbox import fitted_places
 from errseg_model.network.cost_embedding import CostEmbedding
 from errseg_model.network.crm import select_classes
 from errseg_model.network.decoder import GradualUpsamplingDecoder
-from errseg_model.network.escf import EfficientSemanticContextFusion
+from errseg_model.network.escf import EfficientSemanticContextFusion, FusionBlock
 from errseg_model.network.guidance import Guidance, ImageGuidance, TextGuidance
 from errseg_model.network.hsm import CostMaps, DenseEmbeddings, HierarchicalSemanticModule
 from errseg_model.network.image_tower import ImageTower
@@ -116,6 +116,19 @@ class ERRSeg(nn.Module):
             x = layer(x, guidance.aggregator, text_guidance)
         logits: Tensor = self.decoder(x, guidance.decoder)
         return logits.float()
+
+    def set_training(self, *, guidance_gradient: bool, drop_path: float) -> None:
+        """How the network is trained, which changes nothing of what it computes in evaluation mode.
+
+        Args:
+            guidance_gradient: whether the image tower learns through the decoder's guidance, too.
+            drop_path: layer i of ESCF, from 0, leaves out a residual with a probability of i times this.
+        """
+        self.image_guidance.detaches_decoder = not guidance_gradient
+        for number, layer in enumerate(self.escf):
+            for block in layer.modules():
+                if isinstance(block, FusionBlock):
+                    block.drop_path = number * drop_path
 
     @property
     def dtype(self) -> torch.dtype:

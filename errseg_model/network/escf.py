@@ -116,12 +116,21 @@ class FusionBlock(nn.Module):
         self.attention = Attention(width, heads, reduction=spatial)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = GatedMLP(width, spatial=spatial)
+        self.drop_path = 0.0
+        """Probability that a residual is left out of one sequence, in training alone (stochastic depth)."""
 
     def forward(self, x: Tensor, guidance: AttentionGuidance) -> Tensor:
         """Tokens x (B, M, h, w, D) and their guidance."""
-        x = x + self.attention(self.norm1(x), guidance)
-        out: Tensor = x + self.mlp(self.norm2(x))
+        x = x + self._drop(self.attention(self.norm1(x), guidance))
+        out: Tensor = x + self._drop(self.mlp(self.norm2(x)))
         return out
+
+    def _drop(self, residual: Tensor) -> Tensor:
+        """A residual (B, M, h, w, D), 0 for some of the B * M sequences; the others grow, so that the mean stays."""
+        if not self.training or self.drop_path == 0:
+            return residual
+        kept = 1 - self.drop_path
+        return residual * (residual.new_empty(*residual.shape[:2], 1, 1, 1).bernoulli_(kept) / kept)
 
 
 class SpatialFusion(nn.Module):

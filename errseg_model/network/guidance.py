@@ -37,6 +37,8 @@ class ImageGuidance(nn.Module):
             _projection(channels, out)
             for channels, out in zip((stride16, stride8, stride4), config.decoder_guidance_widths, strict=True)
         )
+        self.detaches_decoder = False
+        """Whether the image tower learns nothing through the decoder's guidance (published code)."""
 
     def forward(self, stages: tuple[Tensor, Tensor, Tensor, Tensor]) -> Guidance:
         """Features at strides 4, 8, 16, 32."""
@@ -45,7 +47,7 @@ class ImageGuidance(nn.Module):
         coarse = F.interpolate(coarse, size=stride16.shape[-2:], mode="bilinear", align_corners=False)
         fine = self.img_guidance_projection_agg[1](stride16)
         at16, at8, at4 = (
-            project(x)
+            project(x.detach() if self.detaches_decoder else x)
             for project, x in zip(self.img_guidance_projection_dec, (stride16, stride8, stride4), strict=True)
         )
         return Guidance(aggregator=self.low_img_fusion((coarse + fine) / 2), decoder=(at16, at8, at4))

@@ -57,6 +57,7 @@ class Objective(nn.Module):
         """
         super().__init__()
         self.network, self.text_tower = model.network, model.text_tower
+        self.network.set_training(guidance_gradient=recipe.guidance_gradient, drop_path=recipe.drop_path)
         self._recipe, self._processes, self._prompt = recipe, processes, model.config.prompt
         self._teacher = imagenet.teacher if imagenet is not None and recipe.teacher_weight else None
         self._learns_words = any(parameter.requires_grad for parameter in model.text_tower.parameters())

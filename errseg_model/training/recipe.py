@@ -51,6 +51,9 @@ _NOT_NEGATIVE = (
 MAX_SHORTER_SIDE, MAX_SCALE, MAX_ASPECT_JITTER = 800, 8, 2
 """With all three, pictures of 16:9 stay below the 32767 pixels a side that OpenCV takes."""
 
+MAX_DROP_PATH = 0.3
+"""The last of ESCF's four layers leaves out a residual three times as often."""
+
 MAX_NUMBER = 2**63 - 1
 """Of PyTorch's seeds and sizes, which have 64 bits."""
 
@@ -88,6 +91,8 @@ class TrainingRecipe:
     distractors: int
     compounds: int
     word_noise: float
+    guidance_gradient: bool
+    drop_path: float
     entropy_weight: float
     class_weight: tuple[float, float] | None
     related_weight: float
@@ -118,6 +123,7 @@ class TrainingRecipe:
             self._check(name, getattr(self, name) > 0, "above 0")
         low, high = self.scale
         self._check("scale", 0 < low <= high <= MAX_SCALE, f"a lower and an upper bound above 0, up to {MAX_SCALE}")
+        self._check("drop_path", 0 <= self.drop_path <= MAX_DROP_PATH, f"0 to {MAX_DROP_PATH}")
         side = self.shorter_side
         self._check("shorter_side", side is None or 1 <= side <= MAX_SHORTER_SIDE, f"null or 1 to {MAX_SHORTER_SIDE}")
         self._check("aspect_jitter", self.aspect_jitter <= MAX_ASPECT_JITTER, f"0 to {MAX_ASPECT_JITTER}")

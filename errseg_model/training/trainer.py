@@ -127,6 +127,9 @@ class Trainer:
     def compute_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
         """The gradients of the present step, the same in all processes; returns this process's terms of the loss."""
         vocabulary = self._sampler.draw(np.random.default_rng((self.recipe.seed, self.step)))
+        # Of what the network draws (drop_path): the same after a resume, and other numbers in every process.
+        drawn = (self.recipe.seed, self.step, self._accelerator.process_index)
+        torch.manual_seed(int(np.random.SeedSequence(drawn).generate_state(1, np.uint64)[0]))
         self._prepared.zero_grad()
         terms: Tensor = self._objective(images, labels, _to(vocabulary, images.device))
         self._accelerator.backward(terms.sum())

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from errseg_model.network.escf import EfficientSemanticContextFusion
+from errseg_model.config import model_config
+from errseg_model.network.escf import EfficientSemanticContextFusion, FusionBlock
+from errseg_model.network.guidance import ImageGuidance
 from errseg_model.network.hsm import DenseEmbeddings
 from errseg_model.segmenter import Segmenter
 
@@ -33,6 +35,39 @@ def test_escf_does_not_depend_on_the_order_of_classes() -> None:
     x, image, text = torch.randn(2, 5, 4, 6, 16), torch.randn(2, 16, 4, 6), torch.randn(2, 5, 16)
     order = torch.tensor([3, 0, 4, 1, 2])
     torch.testing.assert_close(layer(x[:, order], image, text[:, order]), layer(x, image, text)[:, order])
+
+
+def test_a_training_leaves_out_residuals_of_whole_sequences_and_keeps_their_mean() -> None:
+    torch.manual_seed(0)
+    block = FusionBlock(16, 4, spatial=True)
+    x, guidance = torch.randn(2, 500, 2, 2, 16), block.attention.guide(torch.randn(2, 1, 2, 2, 16))
+    with torch.no_grad():
+        for parameter in block.mlp.parameters():
+            parameter.zero_()  # the attention's residual alone
+        residual = block(x, guidance) - x
+        block.drop_path = 0.3
+        dropped = block(x, guidance) - x
+        torch.testing.assert_close(block.eval()(x, guidance) - x, residual)
+    left_out = (dropped == 0).flatten(2).all(2)
+    assert left_out.float().mean() == pytest.approx(0.3, abs=0.05)
+    torch.testing.assert_close(dropped[~left_out], residual[~left_out] / 0.7, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("flows", [True, False])
+def test_the_gradient_of_the_decoders_guidance_can_stop_at_the_image_tower(flows: bool) -> None:
+    config = model_config("errseg-lite")
+    guide = ImageGuidance(config)
+    guide.detaches_decoder = not flows
+    stages = [torch.randn(1, width, 32 >> n, 32 >> n) for n, width in enumerate(config.stage_widths)]
+
+    def learns(of: str) -> list[bool]:
+        wanted = [stage.clone().requires_grad_() for stage in stages]
+        maps = getattr(guide(wanted), of)
+        sum(one.sum() for one in (maps if of == "decoder" else [maps])).backward()
+        return [stage.grad is not None for stage in wanted]
+
+    assert learns("decoder") == [flows, flows, flows, False]
+    assert learns("aggregator") == [False, False, True, True]
 
 
 @torch.inference_mode()

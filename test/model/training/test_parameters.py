@@ -90,6 +90,7 @@ def test_the_text_tower_learns_through_the_words_of_a_step(tiny_b: Model) -> Non
     images, labels = torch.randint(0, 255, (2, 3, 64, 64)), torch.randint(0, 4, (2, 64, 64))
     terms = objective(images, labels, sampler.draw(np.random.default_rng(0)))
     assert terms[0] > 0 and (terms[1:] == 0).all()
+    assert tiny_b.network.image_guidance.detaches_decoder
     terms.sum().backward()
     for name, parameter in named_parameters(tiny_b):
         assert (parameter.grad is not None) == parameter.requires_grad, name

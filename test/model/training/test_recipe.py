@@ -33,6 +33,7 @@ def test_the_published_recipe_is_the_papers(name: str) -> None:
     assert recipe.mixed_precision == "fp16"
     assert recipe.class_weight is None and recipe.jaccard_weight == recipe.cost_weight == 0
     assert recipe.prototype_weight == recipe.teacher_weight == 0
+    assert not recipe.guidance_gradient and recipe.drop_path == 0.025
 
 
 def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
@@ -67,6 +68,7 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
         ("scale: [0.5, 2.0]", "scale: [0.5, .inf]", r"scale must be finite and below 2\^63, got inf"),
         ("aspect_jitter: 0.2", "aspect_jitter: .inf", r"aspect_jitter must be finite and below 2\^63, got inf"),
         ("shorter_side: null", "shorter_side: 801", "shorter_side must be null or 1 to 800, got 801"),
+        ("drop_path: 0 ", "drop_path: 0.4 ", "drop_path must be 0 to 0.3, got 0.4"),
         ("aspect_jitter: 0.2", "aspect_jitter: 30", "aspect_jitter must be 0 to 2, got 30.0"),
         ("word_noise: 0.4", "word_noise: .nan", r"word_noise must be finite and below 2\^63, got nan"),
         ("word_noise: 0.4", f"word_noise: {10**400}", r"word_noise must be finite and below 2\^63, got 1000"),

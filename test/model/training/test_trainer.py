@@ -42,6 +42,24 @@ def test_an_interrupted_training_resumes_to_the_same_weights(recipe: TrainingRec
     assert list(losses(parts)) == [3, 6] and losses(parts)[6] == losses(tmp_path / "whole")[6]
 
 
+def test_what_the_network_draws_is_the_same_after_a_resume_and_with_workers(
+    recipe: TrainingRecipe, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(recipe, drop_path=0.3, steps=4, sample_drive=None)
+    plain = Trainer(dataclasses.replace(recipe, drop_path=0.0), tmp_path / "plain")
+    plain.run()
+    whole = Trainer(recipe, tmp_path / "whole")
+    whole.run()
+    Trainer(recipe, tmp_path / "parts").run(until=2)
+    torch.rand(3)  # what a process has drawn before does not matter
+    resumed = Trainer(recipe, tmp_path / "parts", workers=1)
+    resumed.run()
+    for name, tensor in whole.model.network.state_dict().items():
+        torch.testing.assert_close(resumed.model.network.state_dict()[name], tensor, rtol=0, atol=0, msg=name)
+    name = "escf.1.spatial_fusion.sa.mlp.fc1.weight"
+    assert not torch.equal(whole.model.network.state_dict()[name], plain.model.network.state_dict()[name])
+
+
 def test_a_few_steps_lower_the_loss_and_move_the_averages(recipe: TrainingRecipe, tmp_path: Path) -> None:
     plain = dataclasses.replace(
         recipe, sample_drive=None, distractors=0, compounds=0, word_noise=0.0, prototype_weight=0.0, teacher_weight=0.0
