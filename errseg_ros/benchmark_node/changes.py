@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from sensor_msgs.msg import Image
 
-from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
 from errseg_ros.benchmark_node.traffic import cameras_process
 from errseg_ros.benchmark_node.words import CITYSCAPES, KNOWN, NEW
+from errseg_ros.client import ANSWER_SECONDS, Client
 from errseg_ros.node_process import NodeProcess
 from errseg_ros.ros_time import SECOND
 

@@ -14,9 +14,9 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
 
 from errseg_ros import qos
-from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client
 from errseg_ros.benchmark_node.probe import Marks, read_marks
 from errseg_ros.benchmark_node.traffic import SerializedImage, cameras_process, street_image
+from errseg_ros.client import ANSWER_SECONDS, Client
 from errseg_ros.node_process import NodeProcess
 from errseg_ros.ros_time import SECOND, stamp_ns
 

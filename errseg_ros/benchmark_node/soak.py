@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification, LabelInfo
 
 from errseg_ros import qos
-from errseg_ros.benchmark_node.client import ANSWER_SECONDS, Client, Request
+from errseg_ros.answers import Answers, Parts
 from errseg_ros.benchmark_node.judging import Answer, Change, Fault, Growth, Labels, Sample, Words, growth, judge
 from errseg_ros.benchmark_node.judging import delays_ms as delays_of
 from errseg_ros.benchmark_node.resources import sample
 from errseg_ros.benchmark_node.traffic import Published, cameras_process, read_published
 from errseg_ros.benchmark_node.words import KNOWN
 from errseg_ros.class_ids import CAPACITIES
+from errseg_ros.client import ANSWER_SECONDS, Client, Request
 from errseg_ros.image_decoding import ids_from_image
 from errseg_ros.node_process import NodeProcess
-from errseg_ros.ros_time import SECOND
 
 CAMERAS = ("front", "left", "right", "rear")
 RATE = 30.0
@@ -68,68 +67,47 @@ class Soak:
 
 
 @dataclass
-class _Parts:
-    mask: Image | None = None
-    written_ns: int = 0
-    confidence: Image | None = None
-    names: tuple[str, ...] | None = None
-
-
-@dataclass
 class _Inbox:
-    """What has come from the node, put together by camera and stamp."""
+    """What has come from the node."""
 
     answers: list[Answer] = field(default_factory=list)
+    """The complete ones."""
+    waiting: dict[str, Answers] = field(default_factory=dict)
+    """By camera, those that are not complete yet."""
     labels: list[Labels] = field(default_factory=list)
-    parts: dict[tuple[str, int], _Parts] = field(default_factory=dict)
 
     def listen(self, client: Client, camera: str) -> None:
-        client.subscribe(Image, f"{camera}/mask", partial(self._add_mask, camera))
-        client.subscribe(Image, f"{camera}/confidence", partial(self._add_confidence, camera))
-        client.subscribe(Classification, f"{camera}/class_scores", partial(self._add_scores, camera))
+        waiting = self.waiting[camera] = Answers()
+
+        def take(parts: Parts) -> None:
+            if parts.are_complete:
+                del waiting.parts[parts.stamp_ns]
+                self.answers.append(_answer(camera, parts))
+
+        client.subscribe(Image, f"{camera}/mask", lambda mask, written_ns: take(waiting.add_mask(mask, written_ns)))
+        client.subscribe(Image, f"{camera}/confidence", lambda image, _: take(waiting.add_confidence(image)))
+        client.subscribe(Classification, f"{camera}/class_scores", lambda scores, _: take(waiting.add_scores(scores)))
 
     def add_labels(self, message: LabelInfo, written_ns: int) -> None:
         ids = {each.class_name: each.class_id for each in message.class_map}
         self.labels.append(Labels(written_ns, ids, message.threshold))
 
-    def _add_mask(self, camera: str, message: Image, written_ns: int) -> None:
-        def put(parts: _Parts) -> None:
-            parts.mask, parts.written_ns = message, written_ns
-
-        self._put(camera, message, put)
-
-    def _add_confidence(self, camera: str, message: Image, written_ns: int) -> None:
-        def put(parts: _Parts) -> None:
-            parts.confidence = message
-
-        self._put(camera, message, put)
-
-    def _add_scores(self, camera: str, message: Classification, written_ns: int) -> None:
-        def put(parts: _Parts) -> None:
-            parts.names = tuple(result.class_id for result in message.results)
-
-        self._put(camera, message, put)
-
-    def _put(self, camera: str, message: Any, put: Callable[[_Parts], None]) -> None:
-        stamp = message.header.stamp.sec * SECOND + message.header.stamp.nanosec
-        parts = self.parts.setdefault((camera, stamp), _Parts())
-        put(parts)
-        if parts.mask is not None and parts.confidence is not None and parts.names is not None:
-            del self.parts[camera, stamp]
-            self.answers.append(_answer(camera, stamp, parts.written_ns, parts.mask, parts.confidence, parts.names))
+    @property
+    def incomplete(self) -> int:
+        """Masks that wait for a part."""
+        return sum(parts.mask is not None for answers in self.waiting.values() for parts in answers.parts.values())
 
 
-def _answer(
-    camera: str, stamp_ns: int, written_ns: int, mask: Image, confidence: Image, names: tuple[str, ...]
-) -> Answer:
-    ids, scores = ids_from_image(mask), ids_from_image(confidence)
+def _answer(camera: str, parts: Parts) -> Answer:
+    assert parts.names is not None  # they are complete
+    ids, scores = ids_from_image(parts.mask), ids_from_image(parts.confidence)
     labelled = ids != _UNLABELLED
     found = np.flatnonzero(np.bincount(ids.reshape(-1), minlength=_UNLABELLED + 1)[:_UNLABELLED])
     return Answer(
         camera,
-        stamp_ns,
-        written_ns,
-        names,
+        parts.stamp_ns,
+        parts.mask_ns,
+        parts.names,
         ids=frozenset(found.tolist()),
         least_labelled=int(scores[labelled].min()) if labelled.any() else None,
         most_unlabelled=None if labelled.all() else int(scores[~labelled].max()),
@@ -201,7 +179,7 @@ def run_soak(folder: Path, seconds: float, node_parameters: dict[str, Any], prog
         changes=len(driver.changes) - 1,
         refused=driver.refused,
         delays_ms=delays_of(answers, driver.changes[1:]),
-        incomplete=sum(parts.mask is not None for parts in inbox.parts.values()),
+        incomplete=inbox.incomplete,
         reply_ms=driver.reply_ms,
         faults=judge(answers, inbox.labels, driver.changes),
         growth=growth(samples),

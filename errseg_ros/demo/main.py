@@ -25,6 +25,7 @@ from errseg_model.files import write_json
 from errseg_model.sample_drive import CLASSES, SampleDrive
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.class_ids import smallest_encoding
+from errseg_ros.client import Client
 from errseg_ros.demo.bags import BagSource
 from errseg_ros.demo.frames import Pace, Source
 from errseg_ros.demo.pictures import AFTER, ANIMATION, BEFORE, Pictures, answered
@@ -124,7 +125,7 @@ def _run(options: argparse.Namespace) -> None:
         _say("node", f"errseg_node starts as process {node.pid}, its log is {node.log}")
         source = _draw_drive(out / DRIVE, pace) if own is None else own
         _say("source", f"{'sample drive ' if own is None else ''}{source.name}")
-        camera = stack.enter_context(Camera(node))
+        camera = Camera(stack.enter_context(Client(node)))
         camera.wait_until_ready()
         recording = camera.replay(source, before, after)
     report = _evaluate(source, recording, before, after, out)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image
-from vision_msgs.msg import Classification, LabelInfo, VisionInfo
+from vision_msgs.msg import LabelInfo
 
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros import class_ids
+from errseg_ros.answers import Answers, Parts
+from errseg_ros.client import Request
 from errseg_ros.image_decoding import ids_from_image
 from errseg_ros.ros_time import SECOND
 
@@ -62,28 +62,6 @@ class Recording:
     """Position in `answers` of the first one under the new vocabulary."""
 
 
-@dataclass
-class Change:
-    """A request to change the vocabulary, and its reply."""
-
-    asked_ns: int
-    reply_ns: int = 0
-    problem: str = ""
-
-    def replied(self, future: Any) -> None:
-        """Take the reply of the parameter service."""
-        self.reply_ns = time.time_ns()
-        if future.exception() is not None:
-            self.problem = str(future.exception())
-        elif not future.result().results[0].successful:
-            self.problem = future.result().results[0].reason or "no reason given"
-
-    def check(self) -> None:
-        """Raise ReplayError when the node refused."""
-        if self.problem:
-            raise ReplayError(f"errseg_node refused the new vocabulary: {self.problem}")
-
-
 @dataclass(frozen=True)
 class _Sent:
     """An image that was published: its position in the source, its (height, width)."""
@@ -93,25 +71,13 @@ class _Sent:
 
 
 @dataclass
-class _Parts:
-    """The outputs with one stamp, until all have come."""
-
-    mask: Image | None = None
-    received_ns: int = 0
-    confidence: Image | None = None
-    scores: Classification | None = None
-
-    def complete(self) -> bool:
-        return self.mask is not None and self.confidence is not None and self.scores is not None
-
-
-@dataclass
 class Inbox:
     """What was sent and what has come back so far."""
 
     sent: dict[int, _Sent] = field(default_factory=dict)
-    """By header stamp, as the parts."""
-    parts: dict[int, _Parts] = field(default_factory=dict)
+    """By header stamp, as the answers."""
+    answers: Answers = field(default_factory=Answers)
+    """All of them; masks with the time at which they were received."""
     labels: list[LabelInfo] = field(default_factory=list)
     versions: list[int] = field(default_factory=list)
 
@@ -119,55 +85,36 @@ class Inbox:
         """An image is published."""
         self.sent[stamp_ns] = _Sent(frame, size)
 
-    def add_mask(self, message: Image) -> None:
-        """A mask has come, now."""
-        parts = self._at(message)
-        parts.mask, parts.received_ns = message, time.time_ns()
-
-    def add_confidence(self, message: Image) -> None:
-        """A confidence image has come."""
-        self._at(message).confidence = message
-
-    def add_scores(self, message: Classification) -> None:
-        """The scores of all classes have come."""
-        self._at(message).scores = message
-
-    def add_version(self, message: VisionInfo) -> None:
-        """A vocabulary_info has come."""
-        self.versions.append(message.database_version)
-
-    def _at(self, message: Any) -> _Parts:
-        stamp = message.header.stamp
-        return self.parts.setdefault(stamp.sec * SECOND + stamp.nanosec, _Parts())
-
     @property
     def count(self) -> int:
         """Images that are answered completely."""
-        return sum(parts.complete() for parts in self.parts.values())
+        return sum(parts.are_complete for parts in self.answers.parts.values())
 
     def is_answered(self, stamp_ns: int) -> bool:
         """Whether all outputs of an image have come."""
-        return stamp_ns in self.parts and self.parts[stamp_ns].complete()
+        return stamp_ns in self.answers.parts and self.answers.parts[stamp_ns].are_complete
 
     def has(self, vocabulary: Vocabulary, frame: int | None = None) -> bool:
         """Whether an image, or this frame, is answered under the vocabulary."""
         return any(
-            frame in (None, sent.frame) and self.is_answered(stamp) and _names(self.parts[stamp]) == vocabulary.names
+            frame in (None, sent.frame)
+            and self.is_answered(stamp)
+            and self.answers.parts[stamp].names == vocabulary.names
             for stamp, sent in self.sent.items()
         )
 
-    def recording(self, before: Vocabulary, after: Vocabulary, change: Change) -> Recording:
+    def recording(self, before: Vocabulary, after: Vocabulary, change: Request) -> Recording:
         """What all of it comes to. Raises ReplayError where a mask is not what its labels say."""
         ids = {words: self._ids(words) for words in (before, after)}
         answers = []
         for stamp, sent in self.sent.items():
             if self.is_answered(stamp):
-                parts = self.parts[stamp]
-                words = next((words for words in ids if words.names == _names(parts)), None)
+                parts = self.answers.parts[stamp]
+                words = next((words for words in ids if words.names == parts.names), None)
                 if words is None:
-                    named = ", ".join(_names(parts))
+                    named = ", ".join(parts.names or ())
                     raise ReplayError(f"class_scores of frame {sent.frame} name neither vocabulary: {named}")
-                answers.append(_answer(stamp, sent, parts, words, ids[words]))
+                answers.append(_answer(sent, parts, words, ids[words]))
         first = next(number for number, answer in enumerate(answers) if answer.vocabulary is after)
         first_mask_ns = answers[first].sent_ns + answers[first].latency_ms * 1e6
         return Recording(
@@ -176,7 +123,7 @@ class Inbox:
             answers=tuple(answers),
             versions=(self.versions[0], self.versions[-1]),
             ids=(ids[before], ids[after]),
-            reply_ms=(change.reply_ns - change.asked_ns) / 1e6,
+            reply_ms=change.reply_ms,
             first_mask_ms=(first_mask_ns - change.asked_ns) / 1e6,
             change=first,
         )
@@ -189,13 +136,13 @@ class Inbox:
         raise ReplayError(f"no label_info has come for the vocabulary {', '.join(vocabulary.names)}")
 
 
-def _answer(stamp: int, sent: _Sent, parts: _Parts, vocabulary: Vocabulary, ids: tuple[int, ...]) -> Answer:
-    assert parts.mask is not None and parts.confidence is not None  # the image is answered
+def _answer(sent: _Sent, parts: Parts, vocabulary: Vocabulary, ids: tuple[int, ...]) -> Answer:
+    latency_ms = (parts.mask_ns - parts.stamp_ns) / 1e6
     mask = positions(parts.mask, ids)
     if mask.shape != sent.size:
         raise ReplayError(f"the mask of frame {sent.frame} is {mask.shape}, its image {sent.size}")
     confidence = float(ids_from_image(parts.confidence).mean()) / 255
-    return Answer(sent.frame, stamp, (parts.received_ns - stamp) / 1e6, vocabulary, mask, confidence)
+    return Answer(sent.frame, parts.stamp_ns, latency_ms, vocabulary, mask, confidence)
 
 
 def positions(message: Any, ids: tuple[int, ...]) -> NDArray[np.uint16]:
@@ -204,7 +151,3 @@ def positions(message: Any, ids: tuple[int, ...]) -> NDArray[np.uint16]:
         return class_ids.positions(ids_from_image(message), ids)
     except InputError as error:
         raise ReplayError(str(error)) from None
-
-
-def _names(parts: _Parts) -> tuple[str, ...]:
-    return tuple(result.class_id for result in parts.scores.results) if parts.scores is not None else ()

@@ -5,16 +5,14 @@ import array
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
-from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParameters
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass, VisionInfo
+from vision_msgs.msg import Classification, LabelInfo, ObjectHypothesis, VisionClass
 
 from errseg_model.result import UNLABELLED
 from errseg_model.vocabulary import Vocabulary
-from errseg_ros.demo.recording import Change, Inbox, ReplayError, positions
+from errseg_ros.client import Request
+from errseg_ros.demo.recording import Inbox, ReplayError, positions
 from errseg_ros.ros_time import SECOND
 
 
@@ -53,23 +51,19 @@ def test_id_of_another_vocabulary_is_an_error() -> None:
 
 def filled_inbox(scores: tuple[str, ...] = ("sea", "sky"), size: tuple[int, int] = (1, 2)) -> Inbox:
     """Frame 0 is answered under `sky; road`, frame 1 without scores, frame 2 under `sea; sky`."""
-    inbox = Inbox()
-    inbox.add_version(VisionInfo(database_version=1))
+    inbox = Inbox(versions=[1, 2])
     inbox.labels.append(label_info({"sky": 0, "road": 1}))
     inbox.labels.append(label_info({"sea": 2, "sky": 0}))
-    inbox.add_version(VisionInfo(database_version=2))
     for frame, names in ((0, ("sky", "road")), (1, ()), (2, scores)):
         inbox.add_sent(frame * SECOND, frame, size)
         header = Header(stamp=Time(sec=frame))
-        for message, add in (
-            (mask_message([[0, 255]], "mono8"), inbox.add_mask),
-            (mask_message([[255, 51]], "mono8"), inbox.add_confidence),
-        ):
-            message.header = header
-            add(message)
+        mask, confidence = mask_message([[0, 255]], "mono8"), mask_message([[255, 51]], "mono8")
+        mask.header = confidence.header = header
+        inbox.answers.add_mask(mask, frame * SECOND + 100_000_000)
+        inbox.answers.add_confidence(confidence)
         if names:
             results = [ObjectHypothesis(class_id=name, score=0.5) for name in names]
-            inbox.add_scores(Classification(header=header, results=results))
+            inbox.answers.add_scores(Classification(header=header, results=results))
     return inbox
 
 
@@ -93,7 +87,7 @@ def test_inbox_knows_what_is_answered() -> None:
 
 
 def test_recording_of_an_inbox() -> None:
-    recording = filled_inbox().recording(BEFORE, AFTER, Change(asked_ns=SECOND, reply_ns=SECOND + 5_000_000))
+    recording = filled_inbox().recording(BEFORE, AFTER, Request(asked_ns=SECOND, replied_ns=SECOND + 5_000_000))
     assert (recording.shown, recording.seconds, recording.change) == (3, 2.0, 1)
     assert recording.versions == (1, 2)
     assert recording.ids == ((0, 1), (2, 0))
@@ -102,7 +96,8 @@ def test_recording_of_an_inbox() -> None:
     assert (first.frame, first.vocabulary, first.mask.tolist()) == (0, BEFORE, [[0, UNLABELLED]])
     assert (second.frame, second.vocabulary, second.mask.tolist()) == (2, AFTER, [[1, UNLABELLED]])
     assert first.confidence == pytest.approx(0.6)
-    assert recording.first_mask_ms == pytest.approx(second.latency_ms + 1000)
+    assert (first.latency_ms, second.latency_ms) == (100, 100)
+    assert recording.first_mask_ms == pytest.approx(1100)
 
 
 @pytest.mark.parametrize(
@@ -115,26 +110,4 @@ def test_recording_of_an_inbox() -> None:
 )
 def test_wrong_answers_are_errors(inbox: Inbox, after: Vocabulary, message: str) -> None:
     with pytest.raises(ReplayError, match=message):
-        inbox.recording(BEFORE, after, Change(asked_ns=0))
-
-
-@pytest.mark.parametrize(
-    ("result", "message"),
-    [
-        (SetParametersResult(successful=False, reason="entry 2 is empty"), "refused.*entry 2 is empty"),
-        (SetParametersResult(successful=False), "refused.*no reason"),
-        (RuntimeError("the service is gone"), "refused.*the service is gone"),
-    ],
-)
-def test_refused_change(result: SetParametersResult | RuntimeError, message: str) -> None:
-    future = Future()
-    if isinstance(result, RuntimeError):
-        future.set_exception(result)
-    else:
-        future.set_result(SetParameters.Response(results=[result]))
-    change = Change(asked_ns=0)
-    change.check()
-    change.replied(future)
-    assert change.reply_ns > 0
-    with pytest.raises(ReplayError, match=message):
-        change.check()
+        inbox.recording(BEFORE, after, Request(asked_ns=0))

@@ -175,7 +175,7 @@ class TestAssembly:
         for number in range(5000):
             assembly.add_image(number, 0, number)
             assembly.add_mask(at(number + 10**6), number)
-        assert len(assembly._images) <= 1000 and len(assembly._parts) <= 16
+        assert len(assembly._images) <= 1000 and len(assembly._answers.parts) <= 16
         assembly.finish()
         assert assembly.strangers == 5000
 

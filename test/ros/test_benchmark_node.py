@@ -7,23 +7,17 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
-from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.serialization import deserialize_message
-from rclpy.task import Future
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from vision_msgs.msg import LabelInfo
 
 from errseg_ros.benchmark_node.changes import Flow, Replies
-from errseg_ros.benchmark_node.client import Client, Request
 from errseg_ros.benchmark_node.judging import (
     LATE_CHANGE,
     UNSTABLE_ID,
@@ -47,7 +41,6 @@ from errseg_ros.benchmark_node.soak import Soak
 from errseg_ros.benchmark_node.traffic import Published, SerializedImage
 from errseg_ros.benchmark_node.words import KNOWN, NEW
 from errseg_ros.image_messages import image_message
-from errseg_ros.node_process import NodeProcess
 
 OLD, NEWER = Words(("road", "sky"), 0.0), Words(("car", "tree"), 0.5)
 CHANGES = [Change(OLD, 0, 0), Change(NEWER, asked_ns=100, replied_ns=110)]
@@ -171,36 +164,6 @@ def test_wrong_options_are_refused(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
         main(arguments)
     assert error.value.code == 2
-
-
-class Watch:
-    """Stands for a node's process that runs."""
-
-    def check(self) -> None:
-        pass
-
-
-def test_a_node_whose_first_reply_is_lost_is_asked_again_before_it_counts_as_ready(
-    ros_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROS_DOMAIN_ID", ros_environment["ROS_DOMAIN_ID"])
-    monkeypatch.setattr("errseg_ros.benchmark_node.client._ASK_AGAIN_SECONDS", 0.2)
-    lost, replied = Future(), Future()
-    with Client(cast(NodeProcess, Watch())) as client:
-        asked: list[Request] = []
-
-        def change(parameters: Mapping[str, Any]) -> Request:
-            asked.append(Request(replied if asked else lost))
-            if len(asked) == 2:
-                replied.set_result(SetParametersAtomically.Response(result=SetParametersResult(successful=True)))
-            return asked[-1]
-
-        monkeypatch.setattr(client, "change", change)
-        monkeypatch.setattr(client._parameters, "service_is_ready", lambda: True)
-        client._saw_labels(LabelInfo(), 0)
-        client.wait_until_ready()
-    assert [request.replied_ns is None for request in asked] == [True, False]
-    assert asked[1].asked_ns - asked[0].asked_ns >= 0.2e9
 
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from errseg_ros.ros_time import SECOND
+from errseg_ros.answers import Answers, Parts
 
 _IMAGES = 1000  # that may wait for their answer; older ones were dropped
 _PARTS = 16  # answers that may wait for a part
@@ -28,15 +28,6 @@ class LiveAnswer:
     mask: Any
     """sensor_msgs/Image of ids, as `confidence`."""
     confidence: Any
-
-
-@dataclass
-class _Parts:
-    mask: Any = None
-    mask_ns: int = 0
-    image_ns: int | None = None
-    confidence: Any = None
-    names: tuple[str, ...] | None = None
 
 
 class Arrivals:
@@ -64,7 +55,8 @@ class Assembly:
         """`emit` takes what is complete."""
         self._emit = emit
         self._images: OrderedDict[int, int] = OrderedDict()
-        self._parts: OrderedDict[int, _Parts] = OrderedDict()
+        self._answers = Answers()
+        self._image_ns: dict[int, int] = {}  # by stamp, when the image of a mask came
         self._ids: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._arrivals = Arrivals()
         self.published = 0
@@ -92,10 +84,10 @@ class Assembly:
         self.published += 1
         self.first_ns = received_ns if self.first_ns is None else self.first_ns
         self.last_ns = received_ns
-        parts = self._parts.get(stamp_ns)
-        if parts is not None and parts.mask is not None and parts.image_ns is None:
+        parts = self._answers.parts.get(stamp_ns)
+        if parts is not None and parts.mask is not None and stamp_ns not in self._image_ns:
             self._match(parts, received_ns)
-            self._check(stamp_ns)
+            self._check(parts)
             return
         self._images[stamp_ns] = received_ns
         self._images.move_to_end(stamp_ns)
@@ -107,61 +99,48 @@ class Assembly:
         names = tuple(str(label.class_name) for label in message.class_map)
         self._ids[names] = tuple(int(label.class_id) for label in message.class_map)
         self.threshold = float(message.threshold)
-        for stamp_ns in tuple(self._parts):
-            self._check(stamp_ns)
+        for parts in tuple(self._answers.parts.values()):
+            self._check(parts)
 
     def add_mask(self, message: Any, received_ns: int) -> None:
         """A mask."""
-        stamp_ns, parts = self._at(message)
-        parts.mask, parts.mask_ns = message, received_ns
-        image_ns = self._images.pop(stamp_ns, None)
+        parts = self._answers.add_mask(message, received_ns)
+        image_ns = self._images.pop(parts.stamp_ns, None)
         if image_ns is not None:
             self._match(parts, image_ns)
-        self._check(stamp_ns)
+        self._check(parts)
 
     def add_confidence(self, message: Any) -> None:
         """A confidence image."""
-        stamp_ns, parts = self._at(message)
-        parts.confidence = message
-        self._check(stamp_ns)
+        self._check(self._answers.add_confidence(message))
 
     def add_scores(self, message: Any) -> None:
         """The scores of the classes, which tell their names."""
-        stamp_ns, parts = self._at(message)
-        parts.names = tuple(str(result.class_id) for result in message.results)
-        self._check(stamp_ns)
+        self._check(self._answers.add_scores(message))
 
     def finish(self) -> None:
         """No more messages: what is not complete never will be."""
-        for parts in self._parts.values():
-            self._give_up(parts)
-        self._parts.clear()
+        for stamp_ns in tuple(self._answers.parts):
+            self._give_up(stamp_ns)
 
-    def _at(self, message: Any) -> tuple[int, _Parts]:
-        stamp = message.header.stamp
-        stamp_ns = stamp.sec * SECOND + stamp.nanosec
-        if stamp_ns not in self._parts:
-            self._parts[stamp_ns] = _Parts()
-            if len(self._parts) > _PARTS:
-                self._give_up(self._parts.popitem(last=False)[1])
-        return stamp_ns, self._parts[stamp_ns]
-
-    def _match(self, parts: _Parts, image_ns: int) -> None:
-        parts.image_ns = image_ns
+    def _match(self, parts: Parts, image_ns: int) -> None:
+        self._image_ns[parts.stamp_ns] = image_ns
         self.answered += 1
 
-    def _check(self, stamp_ns: int) -> None:
-        parts = self._parts[stamp_ns]
-        if parts.mask is None or parts.image_ns is None or parts.confidence is None or parts.names not in self._ids:
+    def _check(self, parts: Parts) -> None:
+        """Emit what is complete; give up the oldest where too many wait."""
+        if parts.stamp_ns not in self._image_ns or not parts.are_complete or parts.names not in self._ids:
+            if len(self._answers.parts) > _PARTS:
+                self._give_up(next(iter(self._answers.parts)))
             return
-        del self._parts[stamp_ns]
-        latency_ns = parts.mask_ns - parts.image_ns
+        del self._answers.parts[parts.stamp_ns]
+        latency_ns = parts.mask_ns - self._image_ns.pop(parts.stamp_ns)
         if latency_ns < 0:
             self.untimed += 1
             return
         self._emit(
             LiveAnswer(
-                stamp_ns=stamp_ns,
+                stamp_ns=parts.stamp_ns,
                 latency_ms=latency_ns / 1e6,
                 names=parts.names,
                 ids=self._ids[parts.names],
@@ -170,8 +149,11 @@ class Assembly:
             )
         )
 
-    def _give_up(self, parts: _Parts) -> None:
-        if parts.mask is not None and parts.image_ns is None:
+    def _give_up(self, stamp_ns: int) -> None:
+        is_strange = self._image_ns.pop(stamp_ns, None) is None
+        if self._answers.parts.pop(stamp_ns).mask is None:
+            return
+        if is_strange:
             self.strangers += 1
-        elif parts.mask is not None:
+        else:
             self.incomplete += 1

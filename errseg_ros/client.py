@@ -1,9 +1,10 @@
-"""The node's users: whoever changes its words and listens to its answers, as one ROS node in this process."""
+"""Talks to a node of our own: changes its words and listens to its answers, as one ROS node in this process."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import rclpy
@@ -26,15 +27,15 @@ _ASK_AGAIN_SECONDS = 2.0
 _QUEUE = 50  # answers that may wait here
 
 
+@dataclass
 class Request:
-    """A change of parameters that was asked for."""
+    """A change of parameters that was asked for, in nanoseconds of the system's clock."""
 
-    def __init__(self, future: Any) -> None:
-        """`future` of the service's client."""
-        self.asked_ns = time.time_ns()
-        self.replied_ns: int | None = None
-        self.problem = ""
-        future.add_done_callback(self._replied)
+    asked_ns: int
+    replied_ns: int | None = None
+    """None until the reply has come."""
+    problem: str = ""
+    """Why it was refused."""
 
     @property
     def reply_ms(self) -> float:
@@ -43,7 +44,8 @@ class Request:
             raise ValueError("the request has no reply yet")
         return (self.replied_ns - self.asked_ns) / 1e6
 
-    def _replied(self, future: Any) -> None:
+    def take_reply(self, future: Any) -> None:
+        """Take the reply of the parameter service."""
         self.replied_ns = time.time_ns()
         if future.exception() is not None:
             self.problem = str(future.exception())
@@ -60,7 +62,7 @@ class Client:
         self._context = Context()
         # Ctrl-C stays Python's own KeyboardInterrupt.
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = rclpy.create_node("errseg_benchmark", context=self._context)
+        self.node = rclpy.create_node("errseg_client", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         self._parameters: Any = self.node.create_client(SetParametersAtomically, "errseg/set_parameters_atomically")
@@ -91,7 +93,10 @@ class Client:
     def change(self, parameters: Mapping[str, Any]) -> Request:
         """Ask for a change of all of these parameters at once; the reply comes while spinning."""
         messages = [Parameter(name, value=value).to_parameter_msg() for name, value in parameters.items()]
-        return Request(self._parameters.call_async(SetParametersAtomically.Request(parameters=messages)))
+        request = Request(time.time_ns())
+        future = self._parameters.call_async(SetParametersAtomically.Request(parameters=messages))
+        future.add_done_callback(request.take_reply)
+        return request
 
     def change_and_wait(self, parameters: Mapping[str, Any]) -> Request:
         """Ask for a change and wait for the reply. Raises NodeError when it is refused."""
