@@ -1,4 +1,4 @@
-"""Image messages become numpy arrays: `rgb_from_image`, `rgb_from_compressed`, `ids_from_image`.
+"""Image messages become numpy arrays: `rgb_from_message`, `ids_from_image`.
 
 Imports no ROS: a message is any object with the fields of sensor_msgs/Image or CompressedImage, be it from rclpy or
 read from a bag by rosbags. OpenCV does the colours. cv_bridge would too, but its versions read padded rows askew,
@@ -13,7 +13,7 @@ import io
 import sys
 import warnings
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard, cast
 
 import cv2
 import numpy as np
@@ -91,6 +91,16 @@ MAX_PIXELS = 1 << 26
 
 # Pillow warns on stderr of what is judged here, with one log line: large images, broken metadata.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def is_compressed(message: ImageLike | CompressedImageLike) -> TypeGuard[CompressedImageLike]:
+    """Whether it is a sensor_msgs/CompressedImage; else it is a sensor_msgs/Image. Its fields tell, as types differ."""
+    return not hasattr(message, "encoding")
+
+
+def rgb_from_message(message: ImageLike | CompressedImageLike) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) uint8 RGB of an image message, raw or compressed. Raises ImageError."""
+    return rgb_from_compressed(message) if is_compressed(message) else rgb_from_image(cast(ImageLike, message))
 
 
 def rgb_from_image(message: ImageLike) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -25,7 +25,7 @@ from errseg_ros import qos
 from errseg_ros.batches import in_batches
 from errseg_ros.diagnostics import CameraMonitor, Drop
 from errseg_ros.fault_log import FaultLog
-from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
+from errseg_ros.image_decoding import rgb_from_message
 from errseg_ros.parameters import Values
 from errseg_ros.publishers import CameraPublishers, LabelPublishers
 from errseg_ros.readiness import Readiness
@@ -33,10 +33,10 @@ from errseg_ros.ros_time import SECOND, stamp_ns
 from errseg_ros.vocabulary_server import History, Terms, VocabularyServer
 from errseg_ros.worker import Worker
 
-# image_transport: message type, end of the topic, how a message becomes a picture
-_TRANSPORTS: dict[str, tuple[type, str, Callable[[Any], Any]]] = {
-    "raw": (Image, "image", rgb_from_image),
-    "compressed": (CompressedImage, "image/compressed", rgb_from_compressed),
+# image_transport: message type, end of the topic
+_TRANSPORTS: dict[str, tuple[type, str]] = {
+    "raw": (Image, "image"),
+    "compressed": (CompressedImage, "image/compressed"),
 }
 _CLOSE_SECONDS = 10.0
 
@@ -112,7 +112,7 @@ class Pipeline:
         self._cameras = {
             camera: CameraPublishers(node, camera, values.class_confidence_encoding) for camera in values.cameras
         }
-        self._message_type, self._topic, self._to_rgb = _TRANSPORTS[values.image_transport]
+        self._message_type, self._topic = _TRANSPORTS[values.image_transport]
         self._images: list[Subscription[Any]] = []
         self.monitors: Mapping[str, CameraMonitor] = {}
         """Of each camera, since it was activated last."""
@@ -183,7 +183,7 @@ class Pipeline:
         """On the worker's thread: the message decoded; None where that fails, which is reported."""
         start = time.perf_counter()
         try:
-            image = self._to_rgb(received.message)
+            image = rgb_from_message(received.message)
         except Exception as error:  # of one camera: the others' images are to be computed
             self._worker.report((camera,), error)
             return None

@@ -14,6 +14,7 @@ from errseg_ros.ros_time import SECOND
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 LABEL_INFO = "vision_msgs/msg/LabelInfo"
 VISION_INFO = "vision_msgs/msg/VisionInfo"

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from errseg_model.errors import InputError
 from errseg_ros.bags import BagError, BagReader
+from errseg_ros.bags.messages import IMAGE_TYPES
 from errseg_ros.demo.frames import Frame, Pace, SourceError
-from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
+from errseg_ros.image_decoding import ids_from_image, rgb_from_message
+from errseg_ros.ros_time import stamp_ns
 from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_INFO_TOPIC, LABEL_TOPIC
-
-# What makes a picture of a message, by type name.
-_IMAGE_TYPES: dict[str, Callable[[Any], NDArray[np.uint8]]] = {
-    "sensor_msgs/msg/Image": rgb_from_image,
-    "sensor_msgs/msg/CompressedImage": rgb_from_compressed,
-}
 
 
 class BagSource:
@@ -42,7 +37,7 @@ class BagSource:
                 self._topic = self._choose_topic(reader, image_topic)
                 stamps = self._stamps(reader, pace)
                 self.label_names: tuple[str, ...] = ()
-                self._labels: dict[tuple[int, int], NDArray[np.uint8]] = {}
+                self._labels: dict[int, NDArray[np.uint8]] = {}
                 if self._topic == IMAGE_TOPIC and {LABEL_TOPIC, LABEL_INFO_TOPIC} <= reader.topics.keys():
                     self.label_names = self._read_label_names(reader)
                     self._labels = self._read_labels(reader, stamps[-1])
@@ -64,13 +59,13 @@ class BagSource:
                     continue
                 try:
                     message = reader.deserialize(recorded)
-                    image = _IMAGE_TYPES[recorded.type](message)
+                    image = rgb_from_message(message)
                 except InputError as error:
                     raise SourceError(f"{self.name}: message {position}: {error}") from None
-                yield Frame(next(stamps), image, self._labels.get(_stamp(message)))
+                yield Frame(next(stamps), image, self._labels.get(stamp_ns(message.header)))
 
     def _choose_topic(self, reader: BagReader, wanted: str | None) -> str:
-        topics = [topic.name for topic in reader.topics.values() if topic.type in _IMAGE_TYPES and topic.count]
+        topics = [topic.name for topic in reader.topics.values() if topic.type in IMAGE_TYPES and topic.count]
         if wanted is None and topics:
             return topics[0]
         if wanted in topics:
@@ -95,16 +90,12 @@ class BagSource:
             return tuple(label.class_name for label in reader.deserialize(message).class_map)
         return ()
 
-    def _read_labels(self, reader: BagReader, until: int) -> dict[tuple[int, int], NDArray[np.uint8]]:
-        """Label images by header stamp."""
+    def _read_labels(self, reader: BagReader, until: int) -> dict[int, NDArray[np.uint8]]:
+        """Label images by header stamp in nanoseconds."""
         labels = {}
         for recorded in reader.messages([LABEL_TOPIC]):
             if recorded.time_ns > until:
                 break
             message = reader.deserialize(recorded)
-            labels[_stamp(message)] = np.array(ids_from_image(message), np.uint8)
+            labels[stamp_ns(message.header)] = np.array(ids_from_image(message), np.uint8)
         return labels
-
-
-def _stamp(message: Any) -> tuple[int, int]:
-    return message.header.stamp.sec, message.header.stamp.nanosec

@@ -24,7 +24,7 @@ from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.sink import ComputedFrame, FrameSink
 from errseg_ros.evaluate_bag.stamps import DriveTime, header_stamp, is_stamped
 from errseg_ros.evaluate_bag.truth import Truths
-from errseg_ros.image_decoding import rgb_from_compressed, rgb_from_image
+from errseg_ros.image_decoding import rgb_from_message
 from errseg_ros.ros_time import SECOND
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class _Run:
             seconds = progress.time.since_first(stamp_ns, recorded.time_ns) / SECOND
             if not chosen:
                 return
-            image = rgb_from_image(message) if hasattr(message, "encoding") else rgb_from_compressed(message)
+            image = rgb_from_message(message)
             image = np.require(image, requirements="W")  # PyTorch warns of the bag's own read-only memory
         except InputError as error:
             if chosen:

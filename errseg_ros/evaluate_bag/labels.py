@@ -17,7 +17,7 @@ from errseg_model.datasets.label_files import HEAD_BYTES, PNG, grey_step
 from errseg_model.errors import ImageError, InputError
 from errseg_model.vocabulary import Vocabulary, VocabularyEntry
 from errseg_model.yaml_files import read_names_of_ids, read_yaml
-from errseg_ros.image_decoding import ids_from_image, rgb_from_image
+from errseg_ros.image_decoding import ids_from_image, is_compressed, rgb_from_image
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
 
@@ -171,7 +171,7 @@ def _packed(colour: Any) -> int | None:
 
 
 def _ids(message: Any) -> NDArray[np.integer[Any]]:
-    if hasattr(message, "encoding"):
+    if not is_compressed(message):
         return ids_from_image(message)
     pixels = _decode_png(message, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 2:
@@ -180,7 +180,7 @@ def _ids(message: Any) -> NDArray[np.integer[Any]]:
 
 
 def _colours(message: Any) -> NDArray[np.uint8]:
-    if hasattr(message, "encoding"):
+    if not is_compressed(message):
         return rgb_from_image(message)
     return np.asarray(cv2.cvtColor(_decode_png(message, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from errseg_model.errors import InputError
 from errseg_model.vocabulary import Vocabulary
 from errseg_ros.bags import BagError, BagReader
+from errseg_ros.bags.messages import IMAGE_TYPES, LABEL_INFO
 from errseg_ros.default_vocabulary import DEFAULT_VOCABULARY
 from errseg_ros.evaluate_bag.labels import LabelKey, united
 from errseg_ros.evaluate_bag.results import VocabularyPeriod
 from errseg_ros.evaluate_bag.settings import Settings
-
-IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-LABEL_INFO_TYPE = "vision_msgs/msg/LabelInfo"
 
 
 @dataclass(frozen=True)
@@ -123,14 +121,14 @@ def _recorded_key(reader: BagReader, label_topic: str) -> tuple[LabelKey, tuple[
 
 def _label_info_topic(reader: BagReader, label_topic: str) -> str:
     """The one in the label topic's namespace, else the only one."""
-    topics = [t.name for t in reader.topics.values() if t.type == LABEL_INFO_TYPE and t.count]
+    topics = [t.name for t in reader.topics.values() if t.type == LABEL_INFO and t.count]
     beside = [name for name in topics if name.rpartition("/")[0] == label_topic.rpartition("/")[0]]
     found = beside or topics
     if len(found) == 1:
         return found[0]
     if not found:
         raise BagError(
-            f"bag {reader.path} has no {LABEL_INFO_TYPE} that names the ids of {label_topic}: name them with "
+            f"bag {reader.path} has no {LABEL_INFO} that names the ids of {label_topic}: name them with "
             "--labels FILE, or colours with --palette FILE"
         )
     raise BagError(

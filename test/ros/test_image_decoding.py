@@ -19,7 +19,14 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
 from errseg_model.errors import ImageError
-from errseg_ros.image_decoding import MAX_PIXELS, ids_from_image, rgb_from_compressed, rgb_from_image
+from errseg_ros.image_decoding import (
+    MAX_PIXELS,
+    ids_from_image,
+    is_compressed,
+    rgb_from_compressed,
+    rgb_from_image,
+    rgb_from_message,
+)
 
 HEIGHT, WIDTH = 6, 8
 RGB = np.random.default_rng(1).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -169,6 +176,13 @@ PNG = cv2.imencode(".png", SMOOTH[..., ::-1])[1].tobytes()
 def test_a_compressed_image_is_decoded_as_rgb(data: bytes, tolerance: int) -> None:
     got = rgb_from_compressed(compressed(data))
     assert np.abs(got.astype(int) - SMOOTH).mean() <= tolerance / 4
+
+
+def test_a_message_tells_whether_it_is_raw_or_compressed() -> None:
+    raw, packed = message("rgb8", RGB), compressed(cv2.imencode(".png", RGB[..., ::-1])[1].tobytes())
+    assert (is_compressed(raw), is_compressed(packed)) == (False, True)
+    np.testing.assert_array_equal(rgb_from_message(raw), RGB)
+    np.testing.assert_array_equal(rgb_from_message(packed), RGB)
 
 
 @pytest.mark.parametrize(

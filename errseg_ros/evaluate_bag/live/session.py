@@ -26,7 +26,7 @@ from errseg_ros.evaluate_bag.results import Evaluation, LiveTraffic, VocabularyP
 from errseg_ros.evaluate_bag.run import Interrupt
 from errseg_ros.evaluate_bag.settings import Settings
 from errseg_ros.evaluate_bag.truth import Truths
-from errseg_ros.image_decoding import ids_from_image, rgb_from_compressed, rgb_from_image
+from errseg_ros.image_decoding import ids_from_image, rgb_from_message
 from errseg_ros.ros_time import SECOND
 
 _PATIENCE = 3.0  # a node that answers slowly is waited for so many times its longest latency
@@ -137,7 +137,7 @@ class _Session:
             return
         try:
             message = self._reader.deserialize(image.recorded)
-            pixels = rgb_from_image(message) if hasattr(message, "encoding") else rgb_from_compressed(message)
+            pixels = rgb_from_message(message)
             mask = positions(ids_from_image(answer.mask), answer.ids)
             confidence = ids_from_image(answer.confidence)
             for name, found in (("mask", mask), ("confidence", confidence)):
