@@ -78,7 +78,7 @@ class Client:
         rclpy.try_shutdown(context=self._context)
 
     def subscribe(
-        self, message_type: Any, name: str, callback: Callable[[Any, int], None], profile: QoSProfile | None = None
+        self, message_type: Any, name: str, callback: Callable[[Any, int], object], profile: QoSProfile | None = None
     ) -> None:
         """Have `callback` called with each message of `~/name` and when it was written, in ns of the system's clock."""
 
