@@ -16,11 +16,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from rcl_interfaces.msg import ParameterValue
+from rcl_interfaces.srv import GetParameters
+from rclpy.task import Future
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+from vision_msgs.msg import LabelInfo
 
 from errseg_model.sample_drive import SampleDrive
 from errseg_ros.bags import make_typestore
-from errseg_ros.bags.messages import COMPRESSED_IMAGE, Messages
+from errseg_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, Messages
 from errseg_ros.bags.writing import NewBag
+from errseg_ros.evaluate_bag.live.listener import Listener
 from errseg_ros.evaluate_bag.main import main
 from errseg_ros.image_encoding import jpeg
 from errseg_ros.sample_bag import IMAGE_TOPIC, LABEL_TOPIC, write_sample_bag
@@ -58,6 +64,27 @@ def node(start_node: Callable[..., Any]) -> Iterator[Any]:
     with start_node(input_size="[64, 96]", min_share="0.0", vocabulary=json.dumps(BEFORE)) as process:
         process.wait_for_log("ready: waiting for")
         yield process
+
+
+def test_a_node_whose_first_reply_is_lost_is_asked_again(
+    ros_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", ros_environment["ROS_DOMAIN_ID"])
+    monkeypatch.setattr("errseg_ros.evaluate_bag.live.listener._ASK_AGAIN_SECONDS", 0.5)
+    replies = [Future(), Future()]
+    words = ParameterValue(string_array_value=BEFORE)
+    size = ParameterValue(integer_array_value=[64, 96])
+    replies[1].set_result(GetParameters.Response(values=[words, *[ParameterValue()] * 2, size, ParameterValue()]))
+    endpoint = TopicEndpointInfo(node_name="errseg", node_namespace="/", topic_type=IMAGE)
+    asked = iter(replies)
+    with Listener("/errseg", "camera", IMAGE_TOPIC, IMAGE) as listener:
+        monkeypatch.setattr(listener._node, "count_publishers", lambda topic: 1)
+        monkeypatch.setattr(listener._node, "get_subscriptions_info_by_topic", lambda topic: [endpoint])
+        monkeypatch.setattr(listener._parameters, "call_async", lambda request: next(asked))
+        listener._take_labels(LabelInfo())
+        assert listener.wait_for_node(10.0, lambda: False)
+    assert next(asked, None) is None
+    assert listener.facts is not None and listener.facts.input_size == (64, 96)
 
 
 @dataclass

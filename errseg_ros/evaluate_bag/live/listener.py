@@ -37,6 +37,7 @@ _LISTENING = {
 _ANSWERS = 64  # that may wait to be looked at
 _IMAGES = 30  # that may wait to be counted
 _STEP_SECONDS = 0.2
+_ASK_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Listener:
         self._vocabularies: dict[tuple[str, ...], Vocabulary] = {}
         self._labelled = False
         self._asked: Any = None
+        self._asked_at = 0.0
         self._error: BaseException | None = None
         self._context = Context()
         # Signals stay with whoever waits for answers.
@@ -181,6 +183,7 @@ class Listener:
     def _ask(self) -> None:
         """For the parameters: with every label_info, as only they tell synonyms."""
         names = ["vocabulary", "model", "device", "input_size", "max_classes"]
+        self._asked_at = time.monotonic()
         self._asked = self._parameters.call_async(GetParameters.Request(names=names))
         self._asked.add_done_callback(self._take_parameters)
 
@@ -223,7 +226,9 @@ class Listener:
                 f"start it with `{listening}`"
             )
         if self.facts is None:
-            if self._asked is None or self._asked.done():
+            # DDS drops a reply where the node has not yet discovered who asked, and a service cannot tell.
+            waits = self._asked is not None and not self._asked.done()
+            if not waits or time.monotonic() - self._asked_at > _ASK_AGAIN_SECONDS:
                 self._ask()
             return f"node {node} does not tell its parameters"
         return None
