@@ -11,9 +11,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from errseg_model.metrics import ConfusionMatrix
 
 from errseg_model.errors import InputError
+from errseg_model.evaluation.metrics import ConfusionMatrix
 from errseg_ros.evaluate_bag.report import FIGURES, PAGE, TABLE, write_report
 from errseg_ros.evaluate_bag.report.figures import Figures
 from errseg_ros.evaluate_bag.report.page import render
