@@ -65,7 +65,7 @@ def test_a_few_steps_lower_the_loss_and_move_the_averages(recipe: TrainingRecipe
         recipe, sample_drive=None, distractors=0, compounds=0, word_noise=0.0, prototype_weight=0.0, teacher_weight=0.0
     )
     # With a K of its own in every step the losses could not be compared.
-    longer = dataclasses.replace(plain, steps=120, learning_rate=0.003, min_classes=recipe.max_classes)
+    longer = dataclasses.replace(plain, steps=120, learning_rate=0.0005, min_classes=recipe.max_classes)
     trainer = Trainer(longer, tmp_path)
     before = {name: tensor.clone() for name, tensor in trainer.model.network.state_dict().items()}
     file = trainer.run()
