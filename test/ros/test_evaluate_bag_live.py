@@ -191,8 +191,8 @@ def test_a_second_loop_counts_as_traffic_and_ctrl_c_ends_it_well(
         client.subscribe_outputs()
         masks = client.received["/errseg/camera/mask"]
         with run(REPLAY, drive, "--loop", "--rate", "4") as replay:
-            # The bag has 40 images; the evaluation may not get every answer that comes here.
-            client.wait_until(lambda: len(masks) > 50, "more answers than the bag has images", SECONDS)
+            # The bag has 40 images; on a busy machine the evaluation misses some of what comes here.
+            client.wait_until(lambda: len(masks) > 100, "more answers than the bag has images", SECONDS)
             evaluation.process.send_signal(signal.SIGINT)
             assert evaluation.end() == 0, evaluation.text()
             replay.process.send_signal(signal.SIGINT)
